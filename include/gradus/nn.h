@@ -1,0 +1,55 @@
+/* Gradus, chapter "simple": layers. They create and name their parameters (PyTorch's names, shapes and initial
+ * distributions) in a scope of their own, then call ops. */
+#ifndef GRADUS_NN_H
+#define GRADUS_NN_H
+
+#include <gradus/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every options struct starts with `as`: the layer's name in paths; NULL = its index among its siblings. */
+typedef struct grd_linear_opts { const char *as; int64_t out; bool no_bias; } grd_linear_opts;
+typedef struct grd_conv2d_opts {
+    const char *as;
+    int64_t out;
+    int64_t kernel, kernel_w;
+    int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups;
+    bool no_bias;
+} grd_conv2d_opts;
+typedef struct grd_batchnorm_opts { const char *as; double momentum, eps; bool no_affine; } grd_batchnorm_opts;
+typedef struct grd_groupnorm_opts { const char *as; int64_t groups; double eps; bool no_affine; } grd_groupnorm_opts;
+typedef struct grd_layernorm_opts { const char *as; int64_t dims; double eps; bool no_affine; } grd_layernorm_opts;
+typedef struct grd_embedding_opts { const char *as; int64_t num, dim; int64_t padding_idx; } grd_embedding_opts; /* padding_idx: -1 = none (default); GRD_ZERO = row 0 */
+typedef struct grd_lstm_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_lstm_opts;
+enum { GRD_LSTM_ALL = 1, GRD_LSTM_LAST }; /* output: all steps [N,T,H], or the last valid one [N,H] */
+typedef struct grd_prelu_opts { const char *as; int64_t num; double init; } grd_prelu_opts; /* 1, 0.25 */
+
+GRD_API grd_var grd_linear(grd_var x, const grd_linear_opts *opts);
+GRD_API grd_var grd_conv2d(grd_var x, const grd_conv2d_opts *opts);
+GRD_API grd_var grd_batchnorm(grd_var x, const grd_batchnorm_opts *opts); /* [N,C] or [N,C,H,W] */
+GRD_API grd_var grd_groupnorm(grd_var x, const grd_groupnorm_opts *opts);
+GRD_API grd_var grd_layernorm(grd_var x, const grd_layernorm_opts *opts);
+GRD_API grd_var grd_embedding(grd_var index, const grd_embedding_opts *opts);
+GRD_API grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts); /* lengths may be GRD_NONE */
+GRD_API grd_var grd_prelu(grd_var x, const grd_prelu_opts *opts);
+
+/* ---- layers as rows: what a config's `layers` may name -------------------------------------- */
+
+typedef struct grd_layer {
+    const char *name, *doc;
+    const grd_option *options;   /* the first option takes the value of `{NAME: 3}` */
+    size_t options_size;
+    grd_var (*build)(grd_var x, const void *options); /* inside the layer's own scope */
+} grd_layer;
+
+GRD_API grd_status grd_layer_register(grd_ctx *ctx, const grd_layer *layer);
+/* Layer or, if there is none of that name, a unary op offered as a layer. NULL if neither. */
+GRD_API const grd_layer *grd_layer_find(const grd_ctx *ctx, const char *name);
+GRD_API const grd_layer *grd_layer_at(const grd_ctx *ctx, int i); /* NULL past the end */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
