@@ -86,7 +86,7 @@ grd_status grd_registry_add(grd_ctx *ctx, grd_registry_kind kind, const void *ro
     return GRD_OK;
 }
 
-void grd_log(grd_ctx *ctx, grd_level level, const char *format, ...)
+void grd_say(grd_ctx *ctx, grd_level level, const char *format, ...)
 {
     if (!ctx->log)
         return;

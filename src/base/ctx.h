@@ -35,6 +35,6 @@ struct grd_ctx {
 };
 
 grd_status grd_registry_add(grd_ctx *ctx, grd_registry_kind kind, const void *row);
-void grd_log(grd_ctx *ctx, grd_level level, const char *format, ...) GRD_PRINTF(3, 4);
+void grd_say(grd_ctx *ctx, grd_level level, const char *format, ...) GRD_PRINTF(3, 4);
 
 #endif
