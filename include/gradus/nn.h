@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-/* Every options struct starts with `as`: the layer's name in paths; NULL = its index among its siblings. */
+/* Every options struct starts with `as`: the layer's name in paths; NULL = its index among its siblings. (Not in the option
+ * tables: a config says `as:` beside any layer.) */
 typedef struct grd_linear_opts { const char *as; int64_t out; bool no_bias; } grd_linear_opts;
 typedef struct grd_conv2d_opts {
     const char *as;
@@ -18,7 +19,7 @@ typedef struct grd_conv2d_opts {
     int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups;
     bool no_bias;
 } grd_conv2d_opts;
-typedef struct grd_batchnorm_opts { const char *as; double momentum, eps; bool no_affine; } grd_batchnorm_opts;
+typedef struct grd_batchnorm_opts { const char *as; double momentum, eps; } grd_batchnorm_opts;
 typedef struct grd_groupnorm_opts { const char *as; int64_t groups; double eps; bool no_affine; } grd_groupnorm_opts;
 typedef struct grd_layernorm_opts { const char *as; int64_t dims; double eps; bool no_affine; } grd_layernorm_opts;
 typedef struct grd_embedding_opts { const char *as; int64_t num, dim; int64_t padding_idx; } grd_embedding_opts; /* padding_idx: -1 = none (default); GRD_ZERO = row 0 */
@@ -41,9 +42,12 @@ typedef struct grd_layer {
     const char *name, *doc;
     const grd_option *options;   /* the first option takes the value of `{NAME: 3}` */
     size_t options_size;
-    grd_var (*build)(grd_var x, const void *options); /* inside the layer's own scope */
+    grd_var (*build)(grd_var x, const void *options); /* inside the layer's own scope; options resolved */
+    bool raw;                    /* options are passed to build as given: it resolves them itself (ops do) */
 } grd_layer;
 
+/* Builds one layer in a scope of its own, named `as` or, if NULL, by its index. options: the layer's struct or NULL. */
+GRD_API grd_var grd_layer_apply(const grd_layer *layer, grd_var x, const char *as, const void *options);
 GRD_API grd_status grd_layer_register(grd_ctx *ctx, const grd_layer *layer);
 /* Layer or, if there is none of that name, a unary op offered as a layer. NULL if neither. */
 GRD_API const grd_layer *grd_layer_find(const grd_ctx *ctx, const char *name);

@@ -52,6 +52,7 @@ typedef struct grd_infer {
     bool train;
     grd_shape out[GRD_MAX_OUT];     /* n_out of them, to be set */
     size_t save, scratch, scratch_back;
+    double flops;                   /* of forward; 0 = one per output element. Each wanted gradient counts the same again */
     char why[200];                  /* set by grd_refuse */
 } grd_infer;
 

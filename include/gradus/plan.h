@@ -23,6 +23,7 @@ typedef struct grd_model_opts {
     int threads;        /* 0 = the context's */
     const char *backend;/* NULL = the context's; "auto", "ref", "onednn", "cpu" */
     uint64_t seed;      /* 0 = the context's */
+    const char *no_fuse;/* names of fusion rules to leave out, comma-separated; "all" */
 } grd_model_opts;
 
 /* Takes the graph's parameters and states as they are now (the graph must be complete) and sets initial values. */
@@ -103,7 +104,7 @@ GRD_API void grd_plan_loss(const grd_plan *plan, double *sum, double *weight);
 
 typedef struct grd_plan_info {
     int steps, reorders, fused;
-    size_t arena_bytes, save_bytes, param_bytes, grad_bytes, state_bytes, no_reuse_bytes;
+    size_t arena_bytes, save_bytes, param_bytes, grad_bytes, state_bytes, no_reuse_bytes, lower_bound_bytes;
     double flops;            /* of one run, forward and backward */
 } grd_plan_info;
 

@@ -16,6 +16,17 @@ typedef struct grd_trainer grd_trainer;
 
 /* ---- events and handlers ------------------------------------------------------------------------ */
 
+/* In this order:
+ *   START                              once; a resumed run has its state back
+ *     EPOCH_BEGIN                      also when a resumed run comes in at the middle of an epoch (batch > 0)
+ *       STEP_BEGIN, STEP_END           around each optimizer step (a group of `accumulate` batches)
+ *       CHECKPOINT                     if asked for; all handlers have seen all that was before
+ *     EVAL_END                         with a validation set: val_loss, metric, improved are new
+ *     EPOCH_END                        val_loss, improved, best_* are new
+ *     CHECKPOINT                       if asked for, and once before a run ends well or is stopped
+ *   ERROR                              if it fails; error is the message
+ *   END                                always; the model holds the best weights by now
+ * A handler's failure ends the run with its status (in ERROR it is ignored). */
 typedef enum grd_event {
     GRD_EVENT_START, GRD_EVENT_EPOCH_BEGIN, GRD_EVENT_STEP_BEGIN, GRD_EVENT_STEP_END, GRD_EVENT_EVAL_END,
     GRD_EVENT_EPOCH_END, GRD_EVENT_CHECKPOINT, GRD_EVENT_ERROR, GRD_EVENT_END, GRD_EVENTS
@@ -35,7 +46,9 @@ typedef struct grd_train_state {   /* what a handler may look at; valid during t
     double loss;                   /* of the last group (micro-batches of one step), mean */
     double train_loss;             /* mean over this epoch so far */
     double lr, grad_norm;
-    bool clipped;
+    bool clipped;                  /* the last step's gradient was longer than clip_norm */
+    int64_t clipped_steps;         /* in this epoch */
+    double clip_norm, clip_value;  /* 0 = off */
     double val_loss;               /* after EVAL_END; NaN without a validation set */
     bool improved;                 /* val_loss (train_loss without validation) is the best so far */
     int64_t best_epoch;
@@ -46,6 +59,7 @@ typedef struct grd_train_state {   /* what a handler may look at; valid during t
     const char *error;             /* during ERROR */
     bool resumed;
     const char *dir;               /* the stage's folder; NULL = nothing is written */
+    bool ended;                    /* after EPOCH_END: no further epoch follows */
 } grd_train_state;
 
 typedef struct grd_handler {
@@ -55,7 +69,8 @@ typedef struct grd_handler {
     grd_status (*open)(void **state, const void *options, grd_trainer *trainer);
     grd_status (*on)(void *state, grd_event event, const grd_train_state *now, grd_trainer *trainer);
     void (*close)(void *state);
-    /* What an exact resume needs, as text (JSON) written to a checkpoint and given back after open. Both may be NULL. */
+    /* What an exact resume needs, as text (JSON) written to a checkpoint and given back after open, before START. Both may be
+     * NULL. */
     grd_status (*save)(void *state, char *text, size_t size);
     grd_status (*load)(void *state, const char *text);
 } grd_handler;
@@ -66,8 +81,17 @@ GRD_API grd_status grd_trainer_add(grd_trainer *trainer, const grd_handler *hand
 extern GRD_API const grd_handler grd_handler_early_stop, grd_handler_checkpoint, grd_handler_metrics_log, grd_handler_tensorboard,
     grd_handler_progress;
 
-typedef struct grd_early_stop_opts { int64_t patience; double min_delta; } grd_early_stop_opts;  /* 10, 0 */
-typedef struct grd_progress_opts { int mode; void *file; double interval; } grd_progress_opts;   /* auto | bar | plain | off; FILE *, stderr; 0.1 s */
+typedef struct grd_early_stop_opts { int64_t patience; double min_delta; } grd_early_stop_opts;  /* 10 epochs, 0 */
+typedef struct grd_checkpoint_opts { double seconds; } grd_checkpoint_opts;  /* 60: between two in the middle of an epoch; GRD_OFF */
+typedef struct grd_metrics_log_opts { int64_t every; } grd_metrics_log_opts; /* 50: steps between two records of steps */
+typedef struct grd_tensorboard_opts { int64_t every; } grd_tensorboard_opts; /* 10: steps between two points */
+enum { GRD_PROGRESS_AUTO = 1, GRD_PROGRESS_BAR, GRD_PROGRESS_PLAIN, GRD_PROGRESS_OFF };
+typedef struct grd_progress_opts {
+    int mode;         /* GRD_PROGRESS_*: auto (a bar if `file` is a terminal, else plain lines) */
+    double interval;  /* 0.1 s between two drawings of the bar; plain lines come at most every 100 intervals, and at epoch ends */
+    bool ascii;       /* the bar of # and digits, not of eighth blocks (UTF-8) */
+    FILE *file;       /* where it goes; NULL = nowhere: the library prints nothing by itself */
+} grd_progress_opts;
 
 /* ---- trainer ---------------------------------------------------------------------------------------- */
 
@@ -93,19 +117,23 @@ typedef struct grd_trainer_opts {
     bool resume;                  /* go on from dir/last.pth if it is there */
     int64_t patience;             /* early stopping, in epochs; 10; GRD_OFF */
     int progress;                 /* as grd_progress_opts.mode */
+    FILE *progress_file;          /* as grd_progress_opts.file: NULL = no progress line */
+    bool progress_ascii;
     double checkpoint_seconds;    /* also in the middle of an epoch, at most this often; 60; GRD_OFF = at epoch ends only */
     unsigned debug;               /* GRD_PLAN_* */
     const volatile int *stop;     /* becomes non-zero (signal handler): finish the step, save, return GRD_ERR_STOPPED */
 } grd_trainer_opts;
 
 GRD_API grd_status grd_trainer_new(grd_ctx *ctx, const grd_trainer_opts *opts, grd_trainer **trainer);
-GRD_API void grd_trainer_free(grd_trainer *trainer);
-/* Trains. However it ends, the model then holds the best weights seen (by validation loss; by train loss without one), and
+GRD_API void grd_trainer_free(grd_trainer *trainer); /* before its model */
+/* Trains, once. However it ends, the model then holds the best weights seen (by validation loss; by train loss without one), and
  * dir/best.pth too. */
 GRD_API grd_status grd_trainer_fit(grd_trainer *trainer);
 GRD_API grd_model *grd_trainer_model(const grd_trainer *trainer);
 GRD_API const grd_train_state *grd_trainer_state(const grd_trainer *trainer);
+GRD_API grd_ctx *grd_trainer_ctx(const grd_trainer *trainer);
 GRD_API void grd_trainer_stop(grd_trainer *trainer); /* from a handler: end after this step, as a success (early stop) */
+GRD_API void grd_trainer_checkpoint(grd_trainer *trainer); /* from a handler: CHECKPOINT follows when all have seen this event */
 
 /* Loss and metrics over a data set with the model as it is (evaluation mode). values: 1 + number of metrics, loss first. */
 typedef struct grd_eval_opts {
@@ -132,6 +160,33 @@ typedef struct grd_load_opts {
 GRD_API grd_status grd_model_load(grd_model *model, const char *path, const grd_load_opts *opts, int *loaded);
 /* Prints what is in a checkpoint: tensors with shape and dtype, epoch, lr, sizes. JSON object if json. */
 GRD_API grd_status grd_checkpoint_show(grd_ctx *ctx, const char *path, bool json, FILE *out);
+
+/* ---- a linear classifier in closed form ------------------------------------------------------------------ */
+
+/* Ridge regression on one-hot targets (Hoerl, Kennard 1970): W minimises sum |Y - X W' - b|^2 + lambda |W|^2, the intercept b
+ * is not penalised. One solve in double by Cholesky, of [D,D] or, with fewer samples than features, of [N,N].
+ *   lambda > 0          as it is
+ *   GRD_RIDGE_DEFAULT   a tenth of the mean squared distance of a sample from the mean sample
+ *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy on `val` (a tie: the larger)
+ * input_field: f32 or u8, any shape, flattened; label_field: class index. val is only read for GRD_RIDGE_AUTO. Owned by ctx. */
+#define GRD_RIDGE_DEFAULT 0
+#define GRD_RIDGE_AUTO GRD_OFF
+typedef struct grd_ridge grd_ridge;
+GRD_API grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input_field,
+                                 const char *label_field, double lambda, grd_ridge **ridge);
+GRD_API void grd_ridge_free(grd_ridge *ridge);
+GRD_API int64_t grd_ridge_classes(const grd_ridge *ridge);
+GRD_API int64_t grd_ridge_features(const grd_ridge *ridge);
+GRD_API double grd_ridge_lambda(const grd_ridge *ridge);        /* the one that was used */
+GRD_API const double *grd_ridge_weight(const grd_ridge *ridge); /* [classes, features] */
+GRD_API const double *grd_ridge_bias(const grd_ridge *ridge);   /* [classes] */
+/* Scores of one sample x [features] into scores [classes]; returns the class of the largest. */
+GRD_API int64_t grd_ridge_predict(const grd_ridge *ridge, const float *x, double *scores);
+/* One pass: loss is the mean squared error over samples and classes; confusion [classes, classes] (rows: truth) may be NULL. */
+GRD_API grd_status grd_ridge_evaluate(const grd_ridge *ridge, const grd_dataset *data, double *loss, double *accuracy,
+                                      int64_t *confusion);
+/* A .pth with state_dict {"weight", "bias"} in float: that of nn.Linear. */
+GRD_API grd_status grd_ridge_save(const grd_ridge *ridge, const char *path);
 
 #ifdef __cplusplus
 }

@@ -44,6 +44,7 @@ void grd_close(grd_ctx *ctx)
     grd_disown(&ctx->root);
     for (int k = 0; k < GRD_REGISTRIES; k++)
         grd_free(&ctx->host, ctx->registry[k].item);
+    grd_free(&ctx->host, ctx->op_layers);
     grd_host host = ctx->host;
     grd_free(&host, ctx);
 }

@@ -32,6 +32,7 @@ struct grd_ctx {
     void (*log)(void *user, grd_level level, const char *line);
     void *log_user;
     grd_registry registry[GRD_REGISTRIES];
+    void *op_layers;   /* unary ops dressed as layers, made when first asked for (nn/table.c) */
 };
 
 grd_status grd_registry_add(grd_ctx *ctx, grd_registry_kind kind, const void *row);

@@ -1,0 +1,26 @@
+/* The built-in sources and transforms. Adding one is its file and its line here. */
+#ifndef GRD_DATA_ROWS_H
+#define GRD_DATA_ROWS_H
+
+#include <gradus/data.h>
+
+/* each line: NAME of grd_source_NAME */
+#define GRD_SOURCES(X) \
+    X(idx)             \
+    X(fashion_mnist)   \
+    X(mnist)           \
+    X(spirals)         \
+    X(moons)           \
+    X(random)
+
+/* each line: NAME of grd_transform_NAME */
+#define GRD_TRANSFORMS(X) \
+    X(scale)              \
+    X(normalize)
+
+#define GRD_DECLARE_SOURCE(name) extern const grd_source grd_source_##name;
+#define GRD_DECLARE_TRANSFORM(name) extern const grd_transform grd_transform_##name;
+GRD_SOURCES(GRD_DECLARE_SOURCE)
+GRD_TRANSFORMS(GRD_DECLARE_TRANSFORM)
+
+#endif

@@ -1,0 +1,329 @@
+/* Cutting a data set into disjoint parts by seed. One random order of all samples decides everything: parts are filled from
+ * it in turn, so a part keeps that order, and the same seed gives the same parts on every platform. */
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the class of every sample ---- */
+
+typedef struct classes {
+    int field;        /* which field; -1 = not read, or one class for all */
+    int64_t n;        /* number of classes */
+    int32_t *of;      /* per sample; NULL = all are class 0 */
+} classes;
+
+static grd_status read_classes(const grd_dataset *d, const char *who, const char *name, classes *c)
+{
+    grd_host *host = &d->ctx->host;
+    int f = grd_field_find(d->field, d->source->n_fields, name);
+    if (f < 0 || d->field[f].classes < 1)
+        return grd_fail(host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no class index is field", name);
+    if (c->of && c->field == f)
+        return GRD_OK;
+    grd_free(host, c->of);
+    *c = (classes){ .field = f, .n = d->field[f].classes, .of = GRD_NEW_N(host, int32_t, d->n) };
+    grd_sample *sample = NULL;
+    grd_status status = c->of ? grd_sample_new(d, d->ctx, &sample) : GRD_ERR_MEMORY;
+    for (int64_t i = 0; i < d->n && status == GRD_OK; i++) {
+        status = grd_dataset_get(d, i, NULL, sample);
+        if (status != GRD_OK) {
+            grd_fail(host, status, "%s: %s", who, sample->error);
+            break;
+        }
+        c->of[i] = *(const int32_t *)sample->data[f];
+        if (c->of[i] < 0 || c->of[i] >= c->n)
+            status = grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s %d, expected 0..%lld", who, (long long)grd_dataset_index(d, i),
+                              name, (int)c->of[i], (long long)c->n - 1);
+    }
+    grd_sample_free(sample, d->ctx);
+    return status;
+}
+
+/* A random order of all samples and what has been taken from it. */
+typedef struct pool {
+    const grd_dataset *data;
+    int64_t *order;
+    bool *taken;    /* by place in the order */
+    int64_t left;
+    classes classes;
+    int64_t *quota; /* work space: wanted of each class */
+    int64_t quota_n;
+} pool;
+
+static grd_status pool_open(pool *p, const grd_dataset *d, const char *who, uint64_t seed)
+{
+    grd_host *host = &d->ctx->host;
+    *p = (pool){ .data = d, .left = d->n, .classes = { .field = -1, .n = 1 } };
+    p->order = GRD_NEW_N(host, int64_t, d->n);
+    p->taken = GRD_NEW_N(host, bool, d->n);
+    if (!p->order || !p->taken)
+        return GRD_ERR_MEMORY;
+    for (int64_t i = 0; i < d->n; i++)
+        p->order[i] = i;
+    grd_key key = { grd_hash(seed, who), 0, 0 };
+    grd_shuffle(&key, p->order, d->n);
+    return GRD_OK;
+}
+
+static void pool_close(pool *p)
+{
+    grd_host *host = &p->data->ctx->host;
+    grd_free(host, p->order);
+    grd_free(host, p->taken);
+    grd_free(host, p->classes.of);
+    grd_free(host, p->quota);
+}
+
+/* Reads the classes of field `name` (NULL: all one class) and clears the quotas. */
+static grd_status pool_classes(pool *p, const char *who, const char *name)
+{
+    grd_host *host = &p->data->ctx->host;
+    if (name)
+        GRD_TRY(read_classes(p->data, who, name, &p->classes));
+    if (p->quota_n < p->classes.n) {
+        grd_free(host, p->quota);
+        p->quota_n = 0;
+        p->quota = GRD_NEW_N(host, int64_t, p->classes.n);
+        if (!p->quota)
+            return GRD_ERR_MEMORY;
+        p->quota_n = p->classes.n;
+    }
+    memset(p->quota, 0, (size_t)p->classes.n * sizeof *p->quota);
+    return GRD_OK;
+}
+
+static int64_t class_at(const pool *p, int64_t place) { return p->classes.of ? p->classes.of[p->order[place]] : 0; }
+
+/* The next `count` samples of the order whose class still has a quota (use_quota), as a new data set. */
+static grd_status take(pool *p, int64_t count, bool use_quota, grd_dataset **out)
+{
+    int64_t *index = GRD_NEW_N(&p->data->ctx->host, int64_t, count);
+    if (!index)
+        return GRD_ERR_MEMORY;
+    int64_t n = 0;
+    for (int64_t place = 0; place < p->data->n && n < count; place++) {
+        if (p->taken[place] || (use_quota && p->quota[class_at(p, place)]-- <= 0))
+            continue;
+        p->taken[place] = true;
+        index[n++] = grd_dataset_index(p->data, p->order[place]);
+    }
+    p->left -= n;
+    return grd_dataset_view(p->data, index, n, true, out);
+}
+
+/* ---- shares of whole numbers ---- */
+
+/* A product of fraction and count; a hair beside a whole number it is that number (0.7 * 10 is 7). */
+static double portion(double fraction, int64_t count)
+{
+    double x = fraction * (double)count, whole = floor(x + 0.5);
+    return fabs(x - whole) < 1e-9 * ((double)count + 1) ? whole : x;
+}
+
+/* Divides `count` in the proportions of `share` (n, summing to 1) by largest remainder. `debt` (n, zero at first) carries what
+ * earlier calls rounded away, so that many small classes do not all round the same way. */
+static void apportion(int64_t count, const double *share, int n, double *debt, int64_t *part)
+{
+    int64_t given = 0;
+    for (int k = 0; k < n; k++) {
+        double exact = portion(share[k], count);
+        part[k] = (int64_t)floor(exact);
+        debt[k] += exact - (double)part[k];
+        given += part[k];
+    }
+    for (; given < count; given++) {
+        int most = 0;
+        for (int k = 1; k < n; k++)
+            if (debt[k] > debt[most] + 1e-9)
+                most = k;
+        part[most]++;
+        debt[most] -= 1;
+    }
+}
+
+/* ---- split ---- */
+
+static grd_status check_fractions(grd_host *host, const double *fraction, int n, double *sum)
+{
+    *sum = 0;
+    if (n < 1)
+        return grd_fail(host, GRD_ERR_ARG, "split: %d parts, expected at least one", n);
+    for (int k = 0; k < n; k++) {
+        if (!(fraction[k] > 0 && fraction[k] <= 1))
+            return grd_fail(host, GRD_ERR_ARG, "split: fraction %g of part %d, expected more than 0 and at most 1", fraction[k], k);
+        *sum += fraction[k];
+    }
+    if (*sum > 1 + 1e-9)
+        return grd_fail(host, GRD_ERR_ARG, "split: the fractions add up to %g, expected at most 1", *sum);
+    return GRD_OK;
+}
+
+/* quota[c * (n + 1) + k]: how many of class c go to part k; part n is what no fraction asks for. */
+static void split_quotas(const pool *p, const double *share, int n, int64_t *quota, double *debt)
+{
+    int64_t *count = p->quota;
+    for (int64_t place = 0; place < p->data->n; place++)
+        count[class_at(p, place)]++;
+    for (int64_t c = 0; c < p->classes.n; c++)
+        apportion(count[c], share, n + 1, debt, quota + c * (n + 1));
+}
+
+static grd_status split_parts(pool *p, const double *fraction, double sum, int n, const char *stratify, grd_dataset **out)
+{
+    grd_host *host = &p->data->ctx->host;
+    GRD_TRY(pool_classes(p, "split", stratify));
+    size_t parts = (size_t)n + 1, cells;
+    if (!grd_size_mul(parts, (size_t)p->classes.n, &cells) || cells > SIZE_MAX / sizeof(int64_t))
+        return grd_fail(host, GRD_ERR_ARG, "split: too many parts and classes");
+    double *share = GRD_NEW_N(host, double, 2 * parts), *debt = share ? share + parts : NULL;
+    int64_t *quota = share ? GRD_NEW_N(host, int64_t, cells) : NULL;
+    grd_status status = quota ? GRD_OK : GRD_ERR_MEMORY;
+    if (quota) {
+        memcpy(share, fraction, (size_t)n * sizeof *share);
+        share[n] = sum < 1 - 1e-9 ? 1 - sum : 0;
+        split_quotas(p, share, n, quota, debt);
+    }
+    for (int k = 0; k < n && status == GRD_OK; k++) {
+        int64_t count = 0;
+        for (int64_t c = 0; c < p->classes.n; c++)
+            count += p->quota[c] = quota[c * (n + 1) + k];
+        status = count ? take(p, count, true, &out[k])
+                       : grd_fail(host, GRD_ERR_ARG, "split: part %d (fraction %g of %lld samples) would be empty", k, fraction[k],
+                                  (long long)p->data->n);
+    }
+    grd_free(host, share);
+    grd_free(host, quota);
+    return status;
+}
+
+static grd_status free_all_on_failure(grd_status status, grd_dataset **set, int n)
+{
+    for (int k = 0; k < n && status != GRD_OK; k++) {
+        grd_dataset_free(set[k]);
+        set[k] = NULL;
+    }
+    return status;
+}
+
+grd_status grd_dataset_split(const grd_dataset *d, const double *fraction, int n, uint64_t seed, const char *stratify,
+                             grd_dataset **out)
+{
+    double sum;
+    for (int k = 0; k < n; k++)
+        out[k] = NULL;
+    GRD_TRY(check_fractions(&d->ctx->host, fraction, n, &sum));
+    pool p;
+    grd_status status = pool_open(&p, d, "split", seed);
+    if (status == GRD_OK)
+        status = split_parts(&p, fraction, sum, n, stratify, out);
+    pool_close(&p);
+    return free_all_on_failure(status, out, n);
+}
+
+/* ---- subsets ---- */
+
+static const char *subset_name(const grd_subset *s) { return s->name ? s->name : "unnamed"; }
+
+static bool is_rest(const grd_subset *s) { return !s->per_class && !s->count && s->fraction == 0; }
+
+static grd_status check_subsets(grd_host *host, const grd_subset *subset, int n)
+{
+    const grd_subset *rest = NULL;
+    double sum = 0;
+    for (int k = 0; k < n; k++) {
+        const grd_subset *s = &subset[k];
+        const char *name = subset_name(s);
+        if ((s->per_class != 0) + (s->count != 0) + (s->fraction != 0) > 1)
+            return grd_fail(host, GRD_ERR_ARG, "subset \"%s\": give one of per_class, count and fraction", name);
+        if (s->per_class < 0 || s->count < 0 || !(s->fraction >= 0 && s->fraction <= 1))
+            return grd_fail(host, GRD_ERR_ARG, "subset \"%s\": per_class %lld, count %lld, fraction %g: out of range", name,
+                            (long long)s->per_class, (long long)s->count, s->fraction);
+        if (is_rest(s) && rest)
+            return grd_fail(host, GRD_ERR_ARG, "subset \"%s\": \"%s\" takes the rest already", name, subset_name(rest));
+        rest = is_rest(s) ? s : rest;
+        sum += s->fraction;
+    }
+    if (sum > 1 + 1e-9)
+        return grd_fail(host, GRD_ERR_ARG, "subsets: the fractions add up to %g, expected at most 1", sum);
+    return GRD_OK;
+}
+
+static void count_left(pool *p)
+{
+    for (int64_t place = 0; place < p->data->n; place++)
+        if (!p->taken[place])
+            p->quota[class_at(p, place)]++;
+}
+
+static grd_status take_per_class(pool *p, const grd_subset *s, const char *who, grd_dataset **out)
+{
+    grd_host *host = &p->data->ctx->host;
+    GRD_TRY(pool_classes(p, who, "label"));
+    count_left(p);
+    for (int64_t c = 0; c < p->classes.n; c++) {
+        const char *name = grd_dataset_class(p->data, c);
+        if (p->quota[c] < s->per_class)
+            return grd_fail(host, GRD_ERR_ARG, "%s: %lld of each class wanted, class %lld%s%s%s has %lld left", who,
+                            (long long)s->per_class, (long long)c, name ? " (" : "", name ? name : "", name ? ")" : "",
+                            (long long)p->quota[c]);
+        p->quota[c] = s->per_class;
+    }
+    return take(p, s->per_class * p->classes.n, true, out);
+}
+
+static grd_status take_count(pool *p, int64_t count, const char *stratify, const char *who, grd_dataset **out)
+{
+    grd_host *host = &p->data->ctx->host;
+    if (count < 1)
+        return grd_fail(host, GRD_ERR_ARG, "%s: no samples are left for it (of %lld)", who, (long long)p->data->n);
+    if (count > p->left)
+        return grd_fail(host, GRD_ERR_ARG, "%s: %lld samples wanted, %lld of %lld are left", who, (long long)count,
+                        (long long)p->left, (long long)p->data->n);
+    if (!stratify)
+        return take(p, count, false, out);
+    GRD_TRY(pool_classes(p, who, stratify));
+    count_left(p);
+    int n = (int)p->classes.n;
+    double *share = GRD_NEW_N(host, double, 2 * (size_t)n);
+    if (!share)
+        return GRD_ERR_MEMORY;
+    for (int c = 0; c < n; c++)
+        share[c] = (double)p->quota[c] / (double)p->left;
+    apportion(count, share, n, share + n, p->quota);
+    grd_free(host, share);
+    return take(p, count, true, out);
+}
+
+grd_status grd_dataset_subsets(const grd_dataset *d, const grd_subset *subset, int n, uint64_t seed, grd_dataset **out)
+{
+    for (int k = 0; k < n; k++)
+        out[k] = NULL;
+    GRD_TRY(check_subsets(&d->ctx->host, subset, n));
+    pool p;
+    grd_status status = pool_open(&p, d, "subsets", seed);
+    double fractions = 0; /* rounded together, so that fractions that add up to 1 take all */
+    int64_t by_fraction = 0, rest = -1;
+    char who[96];
+    for (int k = 0; k < n && status == GRD_OK; k++) {
+        const grd_subset *s = &subset[k];
+        snprintf(who, sizeof who, "subset \"%s\"", subset_name(s));
+        if (is_rest(s)) {
+            rest = k;
+        } else if (s->per_class) {
+            status = take_per_class(&p, s, who, &out[k]);
+        } else {
+            fractions += s->fraction;
+            int64_t upto = (int64_t)floor(portion(fractions, d->n) + 0.5);
+            status = take_count(&p, s->count ? s->count : upto - by_fraction, s->stratify, who, &out[k]);
+            by_fraction = upto;
+        }
+    }
+    if (status == GRD_OK && rest >= 0) {
+        snprintf(who, sizeof who, "subset \"%s\"", subset_name(&subset[rest]));
+        status = take_count(&p, p.left, NULL, who, &out[rest]);
+    }
+    pool_close(&p);
+    return free_all_on_failure(status, out, n);
+}

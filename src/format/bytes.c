@@ -1,0 +1,79 @@
+/* A growing byte buffer. */
+#include "format/bytes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void grd_bytes_init(grd_bytes *bytes, grd_host *host)
+{
+    *bytes = (grd_bytes){ .host = host };
+}
+
+void grd_bytes_free(grd_bytes *bytes)
+{
+    grd_free(bytes->host, bytes->data);
+    bytes->data = NULL;
+    bytes->size = bytes->cap = 0;
+}
+
+grd_status grd_bytes_status(const grd_bytes *bytes)
+{
+    return bytes->failed ? GRD_ERR_MEMORY : GRD_OK;
+}
+
+static uint8_t *make_room(grd_bytes *bytes, size_t size)
+{
+    if (bytes->failed)
+        return NULL;
+    if (size > bytes->cap - bytes->size) {
+        size_t cap = bytes->cap * 2 > bytes->size + size ? bytes->cap * 2 : bytes->size + size + 256;
+        uint8_t *data = grd_grow(bytes->host, bytes->data, bytes->size, cap);
+        if (!data) {
+            bytes->failed = true;
+            return NULL;
+        }
+        bytes->data = data;
+        bytes->cap = cap;
+    }
+    uint8_t *place = bytes->data + bytes->size;
+    bytes->size += size;
+    return place;
+}
+
+void grd_bytes_put(grd_bytes *bytes, const void *data, size_t size)
+{
+    uint8_t *place = size ? make_room(bytes, size) : NULL;
+    if (place)
+        memcpy(place, data, size);
+}
+
+void grd_bytes_text(grd_bytes *bytes, const char *text)
+{
+    grd_bytes_put(bytes, text, strlen(text));
+}
+
+void grd_bytes_print(grd_bytes *bytes, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n > 0)
+        grd_bytes_put(bytes, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+void grd_bytes_zeros(grd_bytes *bytes, size_t size)
+{
+    uint8_t *place = size ? make_room(bytes, size) : NULL;
+    if (place)
+        memset(place, 0, size);
+}
+
+void grd_bytes_number(grd_bytes *bytes, uint64_t number, int size)
+{
+    uint8_t little[8];
+    for (int i = 0; i < size; i++)
+        little[i] = (uint8_t)(number >> (8 * i));
+    grd_bytes_put(bytes, little, (size_t)size);
+}

@@ -1,0 +1,78 @@
+/* The bodies of the op functions: the table in gradus/ops.h once more, and the few written by hand. */
+#include "graph/graph.h"
+
+#include <gradus/ops.h>
+
+#define BODY_UNARY(name, o) \
+    grd_var grd_##name(grd_var x) { return grd_apply(#name, NULL, &x, 1); }
+#define BODY_UNARY_O(name, o) \
+    grd_var grd_##name(grd_var x, const grd_##o##_opts *opts) { return grd_apply(#name, opts, &x, 1); }
+#define BODY_BINARY(name, o) \
+    grd_var grd_##name(grd_var a, grd_var b) { return grd_apply(#name, NULL, (grd_var[]){ a, b }, 2); }
+#define BODY_BINARY_O(name, o) \
+    grd_var grd_##name(grd_var a, grd_var b, const grd_##o##_opts *opts) { return grd_apply(#name, opts, (grd_var[]){ a, b }, 2); }
+#define BODY_MANY_O(name, o) \
+    grd_var grd_##name(const grd_var *list, int n, const grd_##o##_opts *opts) { return grd_apply(#name, opts, list, n); }
+#define BODY_ROW(name, o)
+#define BODY(kind, name, o) BODY_##kind(name, o)
+GRD_PUBLIC_OPS(BODY)
+
+/* Applies `op` to the inputs up to the first GRD_NONE. */
+static grd_var apply_given(const char *op, const void *opts, const grd_var *in, int n_in)
+{
+    int n = 0;
+    while (n < n_in && in[n].graph)
+        n++;
+    return grd_apply(op, opts, in, n);
+}
+
+grd_var grd_flatten(grd_var x) { return grd_apply("flatten", NULL, &x, 1); }
+
+grd_var grd_dropout(grd_var x, double p)
+{
+    return grd_apply("dropout", &(grd_dropout_opts){ .p = p == 0 ? GRD_ZERO : p }, &x, 1);
+}
+
+grd_var grd_dropout2d(grd_var x, double p)
+{
+    return grd_apply("dropout", &(grd_dropout_opts){ .p = p == 0 ? GRD_ZERO : p, .channel = true }, &x, 1);
+}
+
+grd_var grd_f_linear(grd_var x, grd_var w, grd_var b) { return apply_given("linear", NULL, (grd_var[]){ x, w, b }, 3); }
+
+grd_var grd_f_conv2d(grd_var x, grd_var w, grd_var b, const grd_f_conv2d_opts *opts)
+{
+    return apply_given("conv2d", opts, (grd_var[]){ x, w, b }, 3);
+}
+
+grd_var grd_f_prelu(grd_var x, grd_var w) { return grd_apply("prelu", NULL, (grd_var[]){ x, w }, 2); }
+
+grd_var grd_f_batchnorm(grd_var x, grd_var w, grd_var b, grd_var mean, grd_var var, grd_var count, const grd_f_batchnorm_opts *opts)
+{
+    return grd_apply("batchnorm", opts, (grd_var[]){ x, w, b, mean, var, count }, 6);
+}
+
+grd_var grd_f_groupnorm(grd_var x, grd_var w, grd_var b, const grd_f_groupnorm_opts *opts)
+{
+    return apply_given("groupnorm", opts, (grd_var[]){ x, w, b }, 3);
+}
+
+grd_var grd_f_layernorm(grd_var x, grd_var w, grd_var b, const grd_f_layernorm_opts *opts)
+{
+    return apply_given("layernorm", opts, (grd_var[]){ x, w, b }, 3);
+}
+
+grd_var grd_f_embedding(grd_var index, grd_var w, const grd_f_embedding_opts *opts)
+{
+    return grd_apply("embedding", opts, (grd_var[]){ index, w }, 2);
+}
+
+grd_var grd_cross_entropy(grd_var logits, grd_var labels, const grd_cross_entropy_opts *opts)
+{
+    return grd_apply("cross_entropy", opts, (grd_var[]){ logits, labels }, 2);
+}
+
+grd_var grd_cross_entropy_weighted(grd_var logits, grd_var labels, grd_var class_weight, const grd_cross_entropy_opts *opts)
+{
+    return grd_apply("cross_entropy", opts, (grd_var[]){ logits, labels, class_weight }, 3);
+}

@@ -1,0 +1,13 @@
+/* The built-in layers, one row each, defined beside the function that builds them. */
+#ifndef GRD_NN_LAYERS_H
+#define GRD_NN_LAYERS_H
+
+#include <gradus/nn.h>
+
+/* Real values of a layer's options; false (and the graph has the error) if they are not in order. */
+bool grd_layer_resolve(const grd_layer *layer, grd_var x, const void *options, void *resolved);
+
+extern const grd_layer grd_layer_linear, grd_layer_conv2d, grd_layer_batchnorm, grd_layer_groupnorm, grd_layer_layernorm, grd_layer_embedding,
+    grd_layer_lstm, grd_layer_prelu;
+
+#endif

@@ -1,0 +1,84 @@
+/* The gradients of a whole model against fourth-order central differences, in double. */
+#include "plan/model.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static grd_status loss_at(grd_plan *plan, const grd_run *run, double *loss)
+{
+    double weight;
+    GRD_TRY(grd_plan_run(plan, run));
+    grd_plan_loss(plan, loss, &weight);
+    return GRD_OK;
+}
+
+/* (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h */
+static grd_status difference(grd_plan *plan, const grd_run *run, double *x, double *slope)
+{
+    static const double at[4] = { 1, -1, 2, -2 }, factor[4] = { 8, -8, -1, 1 };
+    double x0 = *x, h = 1e-3 * fmax(1, fabs(x0)), sum = 0;
+    for (int k = 0; k < 4; k++) {
+        double f;
+        *x = x0 + at[k] * h;
+        grd_status status = loss_at(plan, run, &f);
+        *x = x0;
+        if (status != GRD_OK)
+            return status;
+        sum += factor[k] * f;
+    }
+    *slope = sum / (12 * h);
+    return GRD_OK;
+}
+
+static grd_status check_tensor(grd_model *m, const grd_tensor *t, grd_plan *forward, const grd_run *run, const double *analytic, int per_param,
+                               grd_gradcheck_result *result)
+{
+    int64_t n = grd_count(&t->shape), tries = n < per_param ? n : per_param;
+    grd_key key = { .seed = grd_hash(m->seed, t->name) };
+    double worst = 0, size_a = 0, size_n = 0;
+    for (int64_t k = 0; k < tries; k++) {
+        uint32_t word[4];
+        grd_random4(&key, 1, (uint64_t)k, word);
+        int64_t i = tries == n ? k : (int64_t)(grd_uniform(word[0]) * (double)n);
+        double slope;
+        GRD_TRY(difference(forward, run, (double *)t->data + i, &slope));
+        double a = analytic[t->offset + i];
+        worst = fmax(worst, fabs(a - slope));
+        size_a = fmax(size_a, fabs(a));
+        size_n = fmax(size_n, fabs(slope));
+    }
+    *result = (grd_gradcheck_result){ t->name, worst / (size_a + size_n + 1e-12), false };
+    /* a gradient that is zero on both sides to rounding is right */
+    if (size_a < 1e-10 && size_n < 1e-10)
+        result->max_rel_error = 0;
+    result->pass = result->max_rel_error <= GRD_GRADCHECK_BOUND;
+    return GRD_OK;
+}
+
+grd_status grd_gradcheck_model(grd_model *m, grd_var loss, const grd_shape *input_shape, const grd_run *run, int per_param,
+                               grd_gradcheck_result *results, int *n)
+{
+    *n = 0;
+    grd_host *host = &m->ctx->host;
+    if (m->dtype != GRD_F64)
+        return grd_fail(host, GRD_ERR_ARG, "gradient check: the model must be double (dtype GRD_F64)");
+    grd_compile_opts opts = { .train = true, .loss = loss, .backward = true };
+    grd_plan *both, *forward;
+    GRD_TRY(grd_model_plan(m, &opts, input_shape, &both));
+    opts.backward = false;
+    GRD_TRY(grd_model_plan(m, &opts, input_shape, &forward));
+    grd_run again = *run;
+    again.no_commit = true;
+    again.accumulate = false;
+    GRD_TRY(grd_plan_run(both, &again));
+    double *analytic = m->grads;
+    for (int i = 0; i < m->n_tensors; i++) {
+        grd_tensor t = grd_model_tensor(m, i);
+        if (!t.trainable)
+            continue;
+        GRD_TRY(check_tensor(m, &t, forward, &again, analytic, per_param, &results[*n]));
+        ++*n;
+        grd_model_touch(m);
+    }
+    return GRD_OK;
+}
