@@ -59,7 +59,6 @@ typedef struct grd_train_state {   /* what a handler may look at; valid during t
     const char *error;             /* during ERROR */
     bool resumed;
     const char *dir;               /* the stage's folder; NULL = nothing is written */
-    bool ended;                    /* after EPOCH_END: no further epoch follows */
 } grd_train_state;
 
 typedef struct grd_handler {

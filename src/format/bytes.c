@@ -77,3 +77,15 @@ void grd_bytes_number(grd_bytes *bytes, uint64_t number, int size)
         little[i] = (uint8_t)(number >> (8 * i));
     grd_bytes_put(bytes, little, (size_t)size);
 }
+
+const char *grd_printable(const void *bytes, size_t size, char text[GRD_PRINTABLE])
+{
+    const unsigned char *from = bytes;
+    size_t n = size < GRD_PRINTABLE - 1 ? size : GRD_PRINTABLE - 1;
+    for (size_t i = 0; i < n; i++)
+        text[i] = from[i] >= 32 && from[i] < 127 ? (char)from[i] : '?';
+    text[n] = 0;
+    if (n < size)
+        memcpy(text + n - 3, "...", 3);
+    return text;
+}

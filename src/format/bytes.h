@@ -21,6 +21,10 @@ void grd_bytes_print(grd_bytes *bytes, const char *format, ...) GRD_PRINTF(2, 3)
 void grd_bytes_zeros(grd_bytes *bytes, size_t size);
 void grd_bytes_number(grd_bytes *bytes, uint64_t number, int size); /* its low `size` bytes, the lowest first */
 
+/* Bytes from a file as text for a message: what is not printable ASCII becomes ?, what does not fit is cut off. Returns text. */
+#define GRD_PRINTABLE 80
+const char *grd_printable(const void *bytes, size_t size, char text[GRD_PRINTABLE]);
+
 static inline uint64_t grd_little(const uint8_t *bytes, int size)
 {
     uint64_t number = 0;

@@ -76,3 +76,31 @@ grd_var grd_cross_entropy_weighted(grd_var logits, grd_var labels, grd_var class
 {
     return grd_apply("cross_entropy", opts, (grd_var[]){ logits, labels, class_weight }, 3);
 }
+
+/* A vector of zeros as long as w has rows, for a bias that is not there. */
+static grd_var zero_bias(grd_var w)
+{
+    grd_var sums = grd_sum(w, &(grd_reduce_opts){ .axes = { 1, { 1 } } });
+    return grd_scale(sums, &(grd_scale_opts){ .scale = GRD_ZERO });
+}
+
+grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh)
+{
+    if (lengths.graph && !b_ih.graph) /* the row's optional inputs are left out from the right */
+        b_ih = b_hh = zero_bias(w_ih);
+    return apply_given("lstm", NULL, (grd_var[]){ x, w_ih, w_hh, b_ih, b_hh, lengths }, 6);
+}
+
+grd_var grd_loss_mix(const grd_var *loss, const double *factor, int n)
+{
+    grd_loss_mix_opts opts = { .factor = { .n = n } };
+    grd_var in[2 * GRD_MAX_LIST];
+    if (n < 1 || n > GRD_MAX_LIST)
+        return n > 0 && loss[0].graph ? grd_graph_fail(loss[0].graph, GRD_ERR_ARG, "loss_mix: %d terms, expected 1 to %d", n, GRD_MAX_LIST) : GRD_NONE;
+    for (int k = 0; k < n; k++) {
+        in[2 * k] = loss[k];
+        in[2 * k + 1] = grd_output(loss[k], 1);
+        opts.factor.v[k] = factor ? factor[k] : 1;
+    }
+    return grd_apply("loss_mix", &opts, in, 2 * n);
+}

@@ -1,0 +1,77 @@
+/* The backend `cpu`: fused steps by our own vector kernels. A kernel is a row of the table below. */
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+
+#include "base/parallel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GRAIN = 16384 }; /* elements a thread: below, waking it costs more than it saves */
+
+typedef struct ranges { const grd_impl *impl; const grd_args *args; } ranges;
+
+static const grd_cpu_table *kernels(const grd_impl *impl) { return impl->state; }
+
+static void add_relu_range(void *ctx, int64_t begin, int64_t end)
+{
+    const ranges *r = ctx;
+    kernels(r->impl)->add_relu((float *)(void *)r->args->out[0] + begin, (const float *)r->args->in[0] + begin, (const float *)r->args->in[1] + begin,
+                               end - begin);
+}
+
+static void add_relu_forward(const grd_impl *impl, const grd_args *args)
+{
+    ranges r = { impl, args };
+    grd_parallel_for(impl->threads, grd_count(args->in_shape), GRAIN, add_relu_range, &r);
+}
+
+static void add_relu_gradient_range(void *ctx, int64_t begin, int64_t end)
+{
+    const ranges *r = ctx;
+    const float *y = (const float *)(const void *)r->args->out[0] + begin, *dy = (const float *)(const void *)r->args->dout[0] + begin;
+    float *first = (float *)(void *)(r->args->din[0] ? r->args->din[0] : r->args->din[1]);
+    if (!first)
+        return;
+    kernels(r->impl)->relu_gradient(first + begin, y, dy, end - begin);
+    if (r->args->din[0] && r->args->din[1])
+        memcpy((float *)(void *)r->args->din[1] + begin, first + begin, sizeof(float) * (size_t)(end - begin));
+}
+
+static void add_relu_backward(const grd_impl *impl, const grd_args *args)
+{
+    ranges r = { impl, args };
+    grd_parallel_for(impl->threads, grd_count(args->in_shape), GRAIN, add_relu_gradient_range, &r);
+}
+
+static const struct { const char *op; void (*forward)(const grd_impl *, const grd_args *), (*backward)(const grd_impl *, const grd_args *); } rows[] = {
+    { "add_relu", add_relu_forward, add_relu_backward },
+};
+
+static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)
+{
+    (void)env;
+    if (pass == GRD_REORDER)
+        return "no reorders";
+    if (node->dtype != GRD_F32)
+        return "float only";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].op, node->op->name) != 0)
+            continue;
+        impl->run = pass == GRD_FORWARD ? rows[i].forward : rows[i].backward;
+        impl->state = (void *)(uintptr_t)grd_cpu();
+        snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
+        return NULL;
+    }
+    return "no kernel for this op";
+}
+
+static void run(const grd_impl *impl, const grd_args *args) { impl->run(impl, args); }
+
+static void drop(grd_impl *impl, grd_host *host)
+{
+    (void)impl; /* the state is a constant table */
+    (void)host;
+}
+
+const grd_backend grd_backend_cpu = { "cpu", prepare, run, drop };

@@ -1,0 +1,66 @@
+/* Our own vector kernels: one line each. A kernel is compiled once per instruction set (files *_kernels.c) and chosen at run time. */
+#ifndef GRD_BACKEND_CPU_KERNELS_H
+#define GRD_BACKEND_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One optimizer update over elements begin..end-1 of the flat arenas. Elements are float or double, as the kernel's name says. */
+typedef struct grd_step_job {
+    void *p;               /* parameters */
+    const void *g;         /* gradients, not yet divided */
+    void *m[3];            /* moments, as the optimizer orders them */
+    double scale;          /* 1 / weight of the group */
+    double clip_value;     /* 0 = off: |g scale| is cut to it */
+    double factor;         /* of clipping by norm, after the cut */
+    double lr, weight_decay;
+    double beta1, beta2, eps, correction1, correction2; /* Adam: 1 - beta^t */
+    double momentum, dampening;
+    bool decoupled, amsgrad, nesterov, first;  /* first: momentum starts with the gradient itself */
+} grd_step_job;
+
+/* Gradient through an activation and the bias' gradient in one pass over rows x cols. */
+typedef struct grd_act_job {
+    const float *y, *dy;   /* y NULL: no activation */
+    float *dz;             /* may be dy */
+    float *db;             /* cols sums of dz over these rows, written; NULL = not wanted */
+    int64_t rows, cols;
+    int act;               /* GRD_ACT_* */
+    float slope;
+} grd_act_job;
+
+/* X(result, name, (arguments)) */
+#define GRD_CPU_KERNELS(X)                                                                                         \
+    X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
+    X(void, adam_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
+    X(void, sgd_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
+    X(void, sgd_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
+    /* sum of (cut(g scale))^2 over n elements, in 8 lanes that are added in a fixed order */                      \
+    X(double, squares_f32, (const void *g, int64_t n, double scale, double clip_value))                            \
+    X(double, squares_f64, (const void *g, int64_t n, double scale, double clip_value))                            \
+    X(void, add_relu, (float *y, const float *a, const float *b, int64_t n))                                       \
+    X(void, relu_gradient, (float *dx, const float *y, const float *dy, int64_t n))                                \
+    X(void, act_gradient, (const grd_act_job *job))
+
+typedef struct grd_cpu_table {
+#define GRD_CPU_MEMBER(result, name, args) result (*name) args;
+    GRD_CPU_KERNELS(GRD_CPU_MEMBER)
+#undef GRD_CPU_MEMBER
+} grd_cpu_table;
+
+/* The kernels for the instruction set in use. */
+const grd_cpu_table *grd_cpu(void);
+/* Those of a given level (0 base, 1 avx2, 2 avx512), or NULL if this CPU or build lacks it: for tests. */
+const grd_cpu_table *grd_cpu_level(int level);
+
+#ifdef GRD_ISA /* inside a *_kernels.c: the name with the instruction set behind it */
+#define GRD_KERNEL_PASTE2(name, isa) grd_cpu_##name##_##isa
+#define GRD_KERNEL_PASTE(name, isa) GRD_KERNEL_PASTE2(name, isa)
+#define GRD_KERNEL(name) GRD_KERNEL_PASTE(name, GRD_ISA)
+#define GRD_CPU_DECLARE(result, name, args) result GRD_KERNEL(name) args;
+GRD_CPU_KERNELS(GRD_CPU_DECLARE)
+#undef GRD_CPU_DECLARE
+#endif
+
+#endif
