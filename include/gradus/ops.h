@@ -49,7 +49,7 @@ typedef struct grd_smooth_l1_opts { double beta; } grd_smooth_l1_opts;          
 typedef struct grd_bce_logits_opts { double pos_weight; } grd_bce_logits_opts;        /* 1 */
 typedef struct grd_focal_opts { double gamma, alpha; int64_t ignore_index; } grd_focal_opts; /* 2, 1 (factor), -100. Logits and labels as cross_entropy */
 typedef struct grd_loss_mix_opts { grd_reals factor; } grd_loss_mix_opts;              /* one per term, all 1 */
-typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; } grd_accuracy_opts; /* -100; 0.5 for one output */
+typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; } grd_accuracy_opts; /* -100; 0: with one output, class 1 from this value on */
 
 /* ---- the public rows -------------------------------------------------------------------------
  * X(kind, name):  UNARY (x)   UNARY_O (x, opts)   BINARY (a, b)   BINARY_O (a, b, opts)   MANY_O (list, n, opts)

@@ -20,13 +20,15 @@ typedef struct grd_step_job {
     bool decoupled, amsgrad, nesterov, first;  /* first: momentum starts with the gradient itself */
 } grd_step_job;
 
-/* Gradient through an activation and the bias' gradient in one pass over rows x cols. */
+/* A block of rows x cols, rows `ld` apart, with an activation (GRD_ACT_*). */
 typedef struct grd_act_job {
-    const float *y, *dy;   /* y NULL: no activation */
-    float *dz;             /* may be dy */
-    float *db;             /* cols sums of dz over these rows, written; NULL = not wanted */
-    int64_t rows, cols;
-    int act;               /* GRD_ACT_* */
+    const float *b;        /* act_bias: y = act(y + b); NULL = no bias */
+    float *y;              /* act_gradient: NULL = no activation, dz = dy */
+    const float *dy;       /* act_gradient: dz = dy act'(y) */
+    float *dz;
+    float *db;             /* act_gradient: sums of dz over the rows, written; NULL = not wanted */
+    int64_t rows, cols, ld;
+    int act;
     float slope;
 } grd_act_job;
 
@@ -41,6 +43,7 @@ typedef struct grd_act_job {
     X(double, squares_f64, (const void *g, int64_t n, double scale, double clip_value))                            \
     X(void, add_relu, (float *y, const float *a, const float *b, int64_t n))                                       \
     X(void, relu_gradient, (float *dx, const float *y, const float *dy, int64_t n))                                \
+    X(void, act_bias, (const grd_act_job *job))                                                                    \
     X(void, act_gradient, (const grd_act_job *job))
 
 typedef struct grd_cpu_table {

@@ -23,8 +23,8 @@ static inline grd_status batchnorm_shape(grd_infer *f)
     for (int i = 1; i <= 4; i++)
         if (f->in[i].rank != 1 || f->in[i].dim[0] != x->dim[1])
             return grd_refuse(f, "%s must have one value per channel of x: [%lld]", name[i], (long long)x->dim[1]);
-    if (f->in[5].rank != 1 || f->in[5].dim[0] != 1)
-        return grd_refuse(f, "count must be one number: [1]");
+    if (grd_count(&f->in[5]) != 1)
+        return grd_refuse(f, "count must be one number");
     if (f->train && !o->frozen && grd_count(x) == x->dim[1])
         return grd_refuse(f, "one value per channel has no variance: training needs a batch of at least 2, or a larger picture");
     f->out[0] = *x;

@@ -1,0 +1,183 @@
+/* Rows that only the fuse pass makes. Each is the two ops it stands for, in one; the gradient of the activation is taken from y. */
+#include "op/fused.h"
+
+#include "op/rows/batchnorm.h"
+#include "op/rows/conv.h"
+#include "op/rows/product.h"
+
+static inline real activate(real z, int act, real slope)
+{
+    if (act == GRD_ACT_RELU)
+        return z < 0 ? 0 : z;
+    if (act == GRD_ACT_LEAKY_RELU)
+        return z < 0 ? slope * z : z;
+    return act == GRD_ACT_SIGMOID ? 1 / (1 + REAL(exp)(-z)) : act == GRD_ACT_TANH ? REAL(tanh)(z) : z;
+}
+
+static inline real slope_at(real y, int act, real slope)
+{
+    if (act == GRD_ACT_RELU)
+        return y > 0 ? 1 : 0;
+    if (act == GRD_ACT_LEAKY_RELU)
+        return y > 0 ? 1 : slope;
+    return act == GRD_ACT_SIGMOID ? y * (1 - y) : act == GRD_ACT_TANH ? 1 - y * y : 1;
+}
+
+static void activate_all(real *y, int64_t n, int act, double slope)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = activate(y[i], act, (real)slope);
+}
+
+/* dz = dy act'(y) into scratch */
+static const real *before_activation(const grd_args *a, int act, double slope)
+{
+    real *dz = a->scratch;
+    int64_t n = grd_count(a->out_shape);
+    for (int64_t i = 0; i < n; i++)
+        dz[i] = a->dout[0][i] * slope_at(a->out[0][i], act, (real)slope);
+    return dz;
+}
+
+/* ---- linear_act ---- */
+
+static const grd_option linear_act_options[] = {
+    { "act", GRD_OPTION_ENUM, offsetof(grd_linear_act_opts, act), GRD_ACT_RELU, 0, 0, GRD_ACT_CHOICES, 0, "activation" },
+    GRD_REAL(grd_linear_act_opts, slope, 0.01, 0, 1e6, "of leaky_relu"),
+    GRD_END
+};
+
+static grd_status linear_act_shape(grd_infer *f)
+{
+    grd_status status = linear_shape(f);
+    f->scratch_back = status == GRD_OK ? sizeof(real) * (size_t)grd_count(&f->out[0]) : 0;
+    return status;
+}
+
+static void linear_act_forward(const grd_args *a)
+{
+    const grd_linear_act_opts *o = a->attr;
+    linear_product(a, a->out[0]);
+    activate_all(a->out[0], grd_count(a->out_shape), o->act, o->slope);
+}
+
+static void linear_act_backward(const grd_args *a)
+{
+    const grd_linear_act_opts *o = a->attr;
+    linear_gradients(a, before_activation(a, o->act, o->slope));
+}
+
+static const grd_op_sample linear_act_samples[] = {
+    { NULL, "x[3,4] w[5,4] b[5]:0.11..0.37" }, { "act=sigmoid", "x[2,3,7] w[2,7]" }, { "act=tanh", "x[4,5] w[3,5] b[3]" },
+    { "act=leaky_relu slope=0.2", "x[6,5] w[7,5] b[7]:0.13..0.29" },
+};
+
+const grd_op GRD_ROW(linear_act) = {
+    .name = "linear_act",
+    .doc = "linear, then an activation.\nY = act(X W' + 1 b')\ndZ = dY act'(Y), then as linear",
+    .n_in = 3, .n_in_min = 2, .n_out = 1, .in_names = "x w b", .flags = GRD_INTERNAL, .bwd_in = 3, .bwd_out = 1,
+    .options = linear_act_options, .options_size = sizeof(grd_linear_act_opts),
+    .shape = linear_act_shape, .forward = linear_act_forward, .backward = linear_act_backward, GRD_SAMPLES(linear_act_samples),
+};
+
+/* ---- conv2d_act ---- */
+
+static const grd_option conv2d_act_options[] = {
+    CONV2D_OPTIONS(grd_conv2d_act_opts, conv.),
+    { "act", GRD_OPTION_ENUM, offsetof(grd_conv2d_act_opts, act), GRD_ACT_RELU, 0, 0, GRD_ACT_CHOICES, 0, "activation" },
+    GRD_REAL(grd_conv2d_act_opts, slope, 0.01, 0, 1e6, "of leaky_relu"),
+    GRD_END
+};
+
+static grd_status conv2d_act_shape(grd_infer *f)
+{
+    grd_status status = conv_shape(f, &((const grd_conv2d_act_opts *)f->attr)->conv);
+    f->scratch_back = status == GRD_OK ? sizeof(real) * (size_t)grd_count(&f->out[0]) : 0;
+    return status;
+}
+
+static void conv2d_act_forward(const grd_args *a)
+{
+    const grd_conv2d_act_opts *o = a->attr;
+    conv_forward(a, &o->conv);
+    activate_all(a->out[0], grd_count(a->out_shape), o->act, o->slope);
+}
+
+static void conv2d_act_backward(const grd_args *a)
+{
+    const grd_conv2d_act_opts *o = a->attr;
+    conv_backward(a, &o->conv, before_activation(a, o->act, o->slope));
+}
+
+static const grd_op_sample conv2d_act_samples[] = {
+    { "pad=1", "x[2,3,4,5] w[4,3,3,3] b[4]:0.011..0.037" }, { "stride=2 act=tanh", "x[1,2,5,6] w[3,2,3,2]" },
+    { "groups=2 act=leaky_relu slope=0.3 dilation=2 pad=[1,2]", "x[2,4,4,5] w[6,2,2,3] b[6]:0.013..0.029" },
+};
+
+const grd_op GRD_ROW(conv2d_act) = {
+    .name = "conv2d_act",
+    .doc = "conv2d, then an activation.\ny = act(w * x + b)\ndz = dy act'(y), then as conv2d",
+    .n_in = 3, .n_in_min = 2, .n_out = 1, .in_names = "x w b", .flags = GRD_INTERNAL, .bwd_in = 3, .bwd_out = 1,
+    .options = conv2d_act_options, .options_size = sizeof(grd_conv2d_act_opts),
+    .shape = conv2d_act_shape, .forward = conv2d_act_forward, .backward = conv2d_act_backward, GRD_SAMPLES(conv2d_act_samples),
+};
+
+/* ---- add_relu ---- */
+
+static grd_status add_relu_shape(grd_infer *f)
+{
+    if (!grd_shape_equal(&f->in[0], &f->in[1]))
+        return grd_refuse(f, "the shapes differ");
+    f->out[0] = f->in[0];
+    return GRD_OK;
+}
+
+static void add_relu_forward(const grd_args *a)
+{
+    const real *p = a->in[0], *q = a->in[1];
+    int64_t n = grd_count(a->in_shape);
+    for (int64_t i = 0; i < n; i++)
+        a->out[0][i] = activate(p[i] + q[i], GRD_ACT_RELU, 0);
+}
+
+static void add_relu_backward(const grd_args *a)
+{
+    int64_t n = grd_count(a->in_shape);
+    for (int64_t i = 0; i < n; i++) {
+        real g = a->out[0][i] > 0 ? a->dout[0][i] : 0;
+        if (a->din[1])
+            a->din[1][i] = g;
+        if (a->din[0])
+            a->din[0][i] = g;
+    }
+}
+
+static const grd_op_sample add_relu_samples[] = { { NULL, "a[3,4]:-1..1.03 b[3,4]" }, { NULL, "a[2,3,5,2]:-0.9..1.2 b[2,3,5,2]" } };
+
+const grd_op GRD_ROW(add_relu) = {
+    .name = "add_relu",
+    .doc = "Sum of two equal shapes, then the rectifier.\ny = max(a + b, 0)\nda = db = dy [y > 0]",
+    .n_in = 2, .n_out = 1, .in_names = "a b", .flags = GRD_INTERNAL | GRD_ELEMENTWISE | GRD_ZERO_AT_ZERO | GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1,
+    .shape = add_relu_shape, .forward = add_relu_forward, .backward = add_relu_backward, GRD_SAMPLES(add_relu_samples),
+};
+
+/* ---- batchnorm_relu ---- */
+
+static const grd_option batchnorm_relu_options[] = { BATCHNORM_OPTIONS, GRD_END };
+
+static void batchnorm_relu_forward(const grd_args *a) { batchnorm_forward(a, true); }
+static void batchnorm_relu_backward(const grd_args *a) { batchnorm_backward(a, a->out[0]); }
+
+static const grd_op_sample batchnorm_relu_samples[] = {
+    { NULL, "x[5,3] w[3]:0.5..1.5 b[3]:0.11..0.37 mean[3] var[3]:0.5..2 count[]:3..3" },
+    { "momentum=0.3 eps=1e-3", "x[2,4,3,5] w[4] b[4]:0.13..0.41 mean[4] var[4]:0.5..2 count[1]:0..0" },
+    { "frozen=true", "x[3,2,5] w[2] b[2]:0.17..0.43 mean[2] var[2]:0.5..2 count[1]:7..7" },
+};
+
+const grd_op GRD_ROW(batchnorm_relu) = {
+    .name = "batchnorm_relu",
+    .doc = "batchnorm, then the rectifier.\ny = max(w (x - m) r + b, 0)\nas batchnorm, from dy [y > 0]",
+    .n_in = 6, .n_out = 1, .in_names = "x w b mean var count", .in_kind = batchnorm_kinds, .flags = GRD_INTERNAL | GRD_BWD_SAVE | GRD_INPLACE | GRD_INPLACE_BWD,
+    .bwd_in = 1u << 0 | 1u << 1, .bwd_out = 1, .options = batchnorm_relu_options, .options_size = sizeof(grd_f_batchnorm_opts),
+    .shape = batchnorm_shape, .forward = batchnorm_relu_forward, .backward = batchnorm_relu_backward, GRD_SAMPLES(batchnorm_relu_samples),
+};

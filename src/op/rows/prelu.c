@@ -1,0 +1,52 @@
+/* prelu: a rectifier whose slope below zero is learned. */
+#include "op/row.h"
+
+static grd_status shape(grd_infer *f)
+{
+    const grd_shape *x = &f->in[0], *w = &f->in[1];
+    if (w->rank != 1 || (w->dim[0] != 1 && (x->rank < 2 || w->dim[0] != x->dim[1])))
+        return grd_refuse(f, "w must have one value, or one per channel of x");
+    f->out[0] = *x;
+    return GRD_OK;
+}
+
+/* Elements that share a slope lie in runs of this length. */
+static int64_t run_length(const grd_args *a)
+{
+    const grd_shape *x = a->in_shape;
+    return a->in_shape[1].dim[0] == 1 ? grd_count(x) : grd_span(x, 2, x->rank);
+}
+
+static void forward(const grd_args *a)
+{
+    const real *x = a->in[0], *w = a->in[1];
+    int64_t n = grd_count(a->in_shape), run = run_length(a), slopes = a->in_shape[1].dim[0];
+    for (int64_t i = 0; i < n; i++)
+        a->out[0][i] = x[i] < 0 ? w[i / run % slopes] * x[i] : x[i];
+}
+
+static void backward(const grd_args *a)
+{
+    const real *x = a->in[0], *w = a->in[1], *dy = a->dout[0];
+    int64_t n = grd_count(a->in_shape), run = run_length(a), slopes = a->in_shape[1].dim[0];
+    if (a->din[1])
+        memset(a->din[1], 0, sizeof(real) * (size_t)slopes);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = i / run % slopes;
+        real g = dy[i];
+        if (a->din[1] && x[i] < 0)
+            a->din[1][c] += g * x[i];
+        if (a->din[0])
+            a->din[0][i] = x[i] > 0 ? g : w[c] * g;
+    }
+}
+
+static const grd_op_sample samples[] = { { NULL, "x[4,6] w[1]:0.25..0.25" }, { NULL, "x[2,3,2,2] w[3]:0.1..0.4" }, { NULL, "x[2,5] w[5]:-0.2..0.3" } };
+
+const grd_op GRD_ROW(prelu) = {
+    .name = "prelu",
+    .doc = "Rectifier with a learned slope below zero.\ny = x for x > 0, else w x\ndx = dy (1 or w), dw = sum of dy x where x < 0\n"
+           "x [N,...] with w [1], or x [N,C,...] with w [C]. He et al. 2015",
+    .n_in = 2, .n_out = 1, .in_names = "x w", .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_in = 3,
+    .shape = shape, .forward = forward, .backward = backward, GRD_SAMPLES(samples),
+};
