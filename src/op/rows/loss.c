@@ -220,18 +220,21 @@ static void cross_entropy_backward(const grd_args *a)
     const real *cw = a->n_in > 2 ? a->in[2] : NULL;
     pixels p = pixels_of(a);
     double g = (double)a->dout[0][0], s = o->label_smoothing, all = (double)p.classes;
-    if (a->n_in > 2 && a->din[2]) /* class weights are constants: no gradient flows to them */
-        set_zero(a->din[2], p.classes);
+    real *dw = a->n_in > 2 ? a->din[2] : NULL;
+    if (dw)
+        set_zero(dw, p.classes);
     for (int64_t c = 0; cw && c < p.classes; c++)
         all += (double)cw[c] - 1;
-    for (int64_t i = 0; a->din[0] && i < p.n; i++) {
+    for (int64_t i = 0; (a->din[0] || dw) && i < p.n; i++) {
         const real *x = (const real *)a->in[0] + base_of(&p, i);
-        real *dx = a->din[0] + base_of(&p, i);
         bool counts = label[i] != o->ignore_index, valid = label[i] >= 0 && label[i] < p.classes;
         double l = counts && valid ? log_sum(x, &p) : 0, w = cw && valid ? (double)cw[label[i]] : 1;
         /* all targets t_c = (1-s) w [c = y] + s/C cw_c: dx_c = (sum t) softmax_c - t_c */
         double total = (1 - s) * w + s / (double)p.classes * all;
-        for (int64_t c = 0; c < p.classes; c++) {
+        for (int64_t c = 0; dw && counts && valid && c < p.classes; c++)
+            dw[c] += (real)(g * ((1 - s) * (c == label[i]) + s / (double)p.classes) * (l - (double)x[c * p.inner]));
+        real *dx = a->din[0] ? a->din[0] + base_of(&p, i) : NULL;
+        for (int64_t c = 0; dx && c < p.classes; c++) {
             double t = (1 - s) * w * (c == label[i]) + s / (double)p.classes * (cw ? (double)cw[c] : 1);
             dx[c * p.inner] = !counts ? 0 : !valid ? (real)NAN : (real)(g * (total * exp((double)x[c * p.inner] - l) - t));
         }
@@ -240,14 +243,15 @@ static void cross_entropy_backward(const grd_args *a)
 
 static const grd_op_sample cross_entropy_samples[] = {
     { NULL, "x[5,4]:-2..2 y[5]:0..3" }, { "ignore_index=2", "x[4,3,2,2] y[4,2,2]:0..2" }, { "label_smoothing=0.1", "x[6,5] y[6]:0..4" },
-    { "label_smoothing=0.2 ignore_index=1", "x[3,4,5] y[3,5]:0..3" },
+    { "label_smoothing=0.2 ignore_index=1", "x[3,4,5] y[3,5]:0..3" }, { NULL, "x[6,3] y[6]:0..2 w[3]:0.5..2" },
+    { "label_smoothing=0.3 ignore_index=0", "x[7,3] y[7]:0..2 w[3]:0.5..2" },
 };
 
 const grd_op GRD_ROW(cross_entropy) = {
     .name = "cross_entropy",
     .doc = "Cross entropy of softmax(logits) against class indices.\nsum = -sum_i w_y log p_y, weight = sum_i w_y; p = softmax(x), w the class weights or 1\n"
            "dx = w_y (p - onehot(y)), 0 where y = ignore_index\nLabel smoothing s puts 1 - s on y and s / C on every class. A label that is neither a class "
-           "nor ignore_index makes the loss NaN.\nlogits [N,C] or [N,C,...], labels [N] or [N,...]; class weights have no gradient.",
+           "nor ignore_index makes the loss NaN.\nlogits [N,C] or [N,C,...], labels [N] or [N,...], class weights [C] or none.",
     .n_in = 3, .n_in_min = 2, .n_out = 2, .in_names = "logits labels class_weight", .in_kind = class_kinds, .flags = GRD_LOSS, .bwd_in = 7,
     .options = cross_entropy_options, .options_size = sizeof(grd_cross_entropy_opts), .shape = class_shape, .forward = cross_entropy_forward,
     .backward = cross_entropy_backward, GRD_SAMPLES(cross_entropy_samples),
@@ -357,19 +361,24 @@ static void mix_forward(const grd_args *a)
 
 static void mix_backward(const grd_args *a)
 {
+    double g = (double)a->dout[0][0], first = (double)((const real *)a->in[1])[0], of_first = 0;
     for (int k = 0; k < a->n_in / 2; k++) {
+        double part = share(a, k) * g, value = (double)((const real *)a->in[2 * k])[0], own = (double)((const real *)a->in[2 * k + 1])[0];
         if (a->din[2 * k])
-            a->din[2 * k][0] = (real)(share(a, k) * (double)a->dout[0][0]);
-        if (a->din[2 * k + 1]) /* weights are counts: no gradient flows to them */
-            a->din[2 * k + 1][0] = 0;
+            a->din[2 * k][0] = (real)part;
+        if (k && a->din[2 * k + 1])
+            a->din[2 * k + 1][0] = (real)(own != 0 ? -part * value / own : 0);
+        of_first += k && first != 0 ? part * value / first : 0;
     }
+    if (a->din[1])
+        a->din[1][0] = (real)of_first;
 }
 
 static const grd_op_sample mix_samples[] = { { "factor=[1,0.5]", "s[]:1..1 n[]:4..4 t[]:3..3 m[]:8..8" }, { NULL, "s[]:2..2 n[]:5..5" } };
 
 const grd_op GRD_ROW(loss_mix) = {
     .name = "loss_mix",
-    .doc = "A weighted sum of losses, each normalised by its own weight within the batch.\nsum = sum_k f_k s_k n_0 / n_k, weight = n_0\nds_k = f_k n_0 / n_k\n"
+    .doc = "A weighted sum of losses, each normalised by its own weight within the batch.\nsum = sum_k f_k s_k n_0 / n_k, weight = n_0\nds_k = f_k n_0 / n_k, dn_k = -f_k s_k n_0 / n_k^2, dn_0 = sum_{k>0} f_k s_k / n_k\n"
            "Inputs: sum and weight of each term. Batches weigh by the first term's weight.",
     .n_in = -1, .n_out = 2, .in_names = "sum", .flags = GRD_LOSS, .bwd_in = GRD_ALL, .options = mix_options, .options_size = sizeof(grd_loss_mix_opts),
     .shape = mix_shape, .forward = mix_forward, .backward = mix_backward, GRD_SAMPLES(mix_samples),

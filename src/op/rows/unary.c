@@ -9,7 +9,7 @@ static grd_status same_shape(grd_infer *f)
 }
 
 static const grd_op_sample plain_samples[] = { { NULL, "x[4,6]:-2..2" }, { NULL, "x[2,3,2,5]:-6..6" }, { NULL, "x[1,2]:-1..1" } };
-static const grd_op_sample wide_samples[] = { { NULL, "x[4,6]:-3..9" }, { NULL, "x[2,30]:-9..9" } };
+static const grd_op_sample wide_samples[] = { { NULL, "x[4,6]:-4..9" }, { NULL, "x[2,30]:-9..9" } };
 static const grd_op_sample positive_samples[] = { { NULL, "x[4,6]:0.2..3" }, { NULL, "x[3,5,7]:0.5..9" } };
 
 /* y = F, dx = dy DF. `o` is the row's options struct. */

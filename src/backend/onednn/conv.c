@@ -1,0 +1,268 @@
+/* conv2d and conv2d_act. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the weights' anew.
+ * Weights in groups have one dimension more for oneDNN than for us: they stay plain outside and are reordered inside the step. */
+#include "backend/cpu/kernels.h"
+#include "backend/onednn/program.h"
+
+#include "base/parallel.h"
+#include "op/fused.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GRAIN = 16384 }; /* elements a thread */
+
+typedef struct conv_state {
+    grd_dnn_program program;
+    const grd_cpu_table *cpu;
+    int64_t elements;    /* of y, padding included */
+    int act;
+    float slope;
+    size_t dz;           /* where dz is in scratch */
+} conv_state;
+
+/* What prepare works with. Descriptors are released together. */
+typedef struct builder {
+    const grd_node *node;
+    grd_dnn_program *p;
+    shim_conv geometry;
+    int act;
+    float slope;
+    bool bias;
+    int w_rank;          /* 5 with groups */
+    int64_t w_dims[5];
+    shim_md any_x, any_w, any_y, b, plain_w;
+    int made;            /* how many of the five */
+    dnnl_primitive_desc_t forward;
+} builder;
+
+static shim_md_in described(dnnl_primitive_desc_t pd, dnnl_query_t what) { return dnnl_primitive_desc_query_md(pd, what, 0); }
+
+/* ---- activation's gradient, on y's layout ---- */
+
+typedef struct act_job { const conv_state *s; const grd_args *args; } act_job;
+
+static void act_range(void *ctx, int64_t begin, int64_t end)
+{
+    const act_job *j = ctx;
+    const conv_state *s = j->s;
+    grd_act_job act = { .y = (float *)(void *)j->args->out[0] + begin, .dy = (const float *)(const void *)j->args->dout[0] + begin,
+                        .dz = (float *)(void *)((char *)j->args->scratch + s->dz) + begin, .rows = 1, .cols = end - begin, .ld = end - begin,
+                        .act = s->act, .slope = s->slope };
+    s->cpu->act_gradient(&act);
+}
+
+static void act_backward(const grd_impl *impl, const grd_args *args)
+{
+    act_job job = { impl->state, args };
+    grd_parallel_for(impl->threads, job.s->elements, GRAIN, act_range, &job);
+}
+
+/* ---- descriptors ---- */
+
+static void read_options(builder *c)
+{
+    const grd_node *n = c->node;
+    const grd_f_conv2d_opts *o = n->attr;
+    if (strcmp(n->op->name, "conv2d_act") == 0) {
+        const grd_conv2d_act_opts *fused = n->attr;
+        o = &fused->conv;
+        c->act = fused->act;
+        c->slope = (float)fused->slope;
+    }
+    c->geometry = (shim_conv){ { o->stride, o->stride_w }, { o->dilation - 1, o->dilation_w - 1 }, { o->pad, o->pad_w } };
+    const int64_t *w = n->in_shape[1].dim, g = o->groups;
+    c->w_rank = g > 1 ? 5 : 4;
+    if (g > 1)
+        memcpy(c->w_dims, (const int64_t[]){ g, w[0] / g, w[1], w[2], w[3] }, sizeof c->w_dims);
+    else
+        memcpy(c->w_dims, w, 4 * sizeof *w);
+    c->bias = n->n_in > 2;
+}
+
+static bool any_md(int rank, const int64_t *size, shim_md *md)
+{
+    dnnl_dims_t dims = { 0 };
+    memcpy(dims, size, sizeof *size * (size_t)rank);
+    return shim_md_by_tag(md, rank, dims, dnnl_format_tag_any) == dnnl_success;
+}
+
+static bool describe_all(builder *c)
+{
+    const grd_node *n = c->node;
+    c->made = 0;
+    if (!any_md(4, n->in_shape[0].dim, &c->any_x))
+        return false;
+    c->made++;
+    if (!any_md(c->w_rank, c->w_dims, &c->any_w))
+        return false;
+    c->made++;
+    if (!any_md(4, n->out_shape[0].dim, &c->any_y))
+        return false;
+    c->made++;
+    if (!grd_dnn_plain(1, &n->in_shape[1].dim[0], &c->b))
+        return false;
+    c->made++;
+    if (!grd_dnn_plain(c->w_rank, c->w_dims, &c->plain_w))
+        return false;
+    c->made++;
+    return true;
+}
+
+static void release_all(builder *c)
+{
+    shim_md *all[] = { &c->any_x, &c->any_w, &c->any_y, &c->b, &c->plain_w };
+    for (int i = 0; i < c->made; i++)
+        shim_md_release(all[i]);
+    if (c->forward)
+        dnnl_primitive_desc_destroy(c->forward);
+}
+
+static bool append_activation(const builder *c, dnnl_primitive_attr_t attr)
+{
+    static const dnnl_alg_kind_t kind[] = { [GRD_ACT_RELU] = dnnl_eltwise_relu, [GRD_ACT_SIGMOID] = dnnl_eltwise_logistic,
+                                            [GRD_ACT_TANH] = dnnl_eltwise_tanh, [GRD_ACT_LEAKY_RELU] = dnnl_eltwise_relu };
+    dnnl_post_ops_t ops;
+    if (dnnl_post_ops_create(&ops) != dnnl_success)
+        return false;
+    bool ok = shim_append_eltwise(ops, kind[c->act], c->slope) == dnnl_success && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
+    dnnl_post_ops_destroy(ops);
+    return ok;
+}
+
+/* The forward descriptor with its layouts: what runs forward, and the hint both backward ones ask for. NULL or the reason. */
+static const char *choose_forward(builder *c, grd_impl *impl)
+{
+    const char *name = "";
+    shim_md_in b = c->bias ? SHIM_MD(c->b) : NULL;
+    if (shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b, SHIM_MD(c->any_y), c->p->attr) !=
+        dnnl_success) {
+        c->forward = NULL;
+        return "oneDNN has no convolution for these sizes";
+    }
+    dnnl_primitive_desc_query(c->forward, dnnl_query_impl_info_str, 0, &name);
+    if (strncmp(name, "ref", 3) == 0)
+        return "oneDNN has only its reference code for these sizes";
+    snprintf(impl->name, sizeof impl->name, "%s", name);
+    return NULL;
+}
+
+static const grd_dnn_slot slot_x = { GRD_DNN_IN, 0, 0 }, slot_w = { GRD_DNN_IN, 1, 0 }, slot_b = { GRD_DNN_IN, 2, 0 },
+                          slot_y = { GRD_DNN_OUT, 0, 0 }, slot_dx = { GRD_DNN_DIN, 0, 0 }, slot_dw = { GRD_DNN_DIN, 1, 0 },
+                          slot_db = { GRD_DNN_DIN, 2, 0 };
+
+/* Where the primitive finds its weights: as they come, in the layout it wants, or (groups) reordered here. */
+static grd_dnn_slot weights_in(builder *c, grd_impl *impl, shim_md_in wanted)
+{
+    if (c->w_rank == 4) {
+        impl->in[1] = grd_dnn_layout(wanted, &c->node->in_shape[1], "oihw");
+        return slot_w;
+    }
+    return grd_dnn_reorder(c->p, SHIM_MD(c->plain_w), slot_w, wanted, GRD_DNN_NO_SLOT);
+}
+
+/* ---- forward ---- */
+
+static void build_forward(builder *c, grd_impl *impl)
+{
+    shim_md_in x = described(c->forward, dnnl_query_src_md), w = described(c->forward, dnnl_query_weights_md), y = described(c->forward, dnnl_query_dst_md);
+    grd_dnn_slot weights = weights_in(c, impl, w);
+    impl->in[0] = grd_dnn_layout(x, &c->node->in_shape[0], "nchw");
+    impl->out[0] = grd_dnn_layout(y, &c->node->out_shape[0], "nchw");
+    grd_dnn_add(c->p, c->forward);
+    grd_dnn_arg(c->p, DNNL_ARG_SRC, x, slot_x);
+    grd_dnn_arg(c->p, DNNL_ARG_WEIGHTS, w, weights);
+    if (c->bias)
+        grd_dnn_arg(c->p, DNNL_ARG_BIAS, SHIM_MD(c->b), slot_b);
+    grd_dnn_arg(c->p, DNNL_ARG_DST, y, slot_y);
+}
+
+/* ---- backward ---- */
+
+static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz)
+{
+    dnnl_primitive_desc_t pd;
+    if (shim_conv_backward_data(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), y, c->forward, c->p->attr) != dnnl_success) {
+        c->p->failed = true;
+        return;
+    }
+    shim_md_in w = described(pd, dnnl_query_weights_md);
+    grd_dnn_slot weights = weights_in(c, impl, w);
+    impl->din[0] = grd_dnn_layout(x, &c->node->in_shape[0], "nchw");
+    grd_dnn_add(c->p, pd);
+    grd_dnn_arg(c->p, DNNL_ARG_DIFF_DST, y, dz);
+    grd_dnn_arg(c->p, DNNL_ARG_WEIGHTS, w, weights);
+    grd_dnn_arg(c->p, DNNL_ARG_DIFF_SRC, x, slot_dx);
+    dnnl_primitive_desc_destroy(pd);
+}
+
+static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz, bool want_dw, bool want_db)
+{
+    dnnl_primitive_desc_t pd;
+    shim_md_in b = want_db ? SHIM_MD(c->b) : NULL;
+    if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y, c->forward, c->p->attr) != dnnl_success) {
+        c->p->failed = true;
+        return;
+    }
+    shim_md_in dw = described(pd, dnnl_query_diff_weights_md);
+    bool direct = want_dw && (c->w_rank == 4 || dnnl_memory_desc_equal(dw, SHIM_MD(c->plain_w)));
+    grd_dnn_slot target = direct ? slot_dw : grd_dnn_temp(c->p, dnnl_memory_desc_get_size(dw));
+    if (direct && c->w_rank == 4)
+        impl->din[1] = grd_dnn_layout(dw, &c->node->in_shape[1], "oihw");
+    grd_dnn_add(c->p, pd);
+    grd_dnn_arg(c->p, DNNL_ARG_SRC, x, slot_x);
+    grd_dnn_arg(c->p, DNNL_ARG_DIFF_DST, y, dz);
+    grd_dnn_arg(c->p, DNNL_ARG_DIFF_WEIGHTS, dw, target);
+    if (want_db)
+        grd_dnn_arg(c->p, DNNL_ARG_DIFF_BIAS, SHIM_MD(c->b), slot_db);
+    if (want_dw && target.from == GRD_DNN_TEMP)
+        grd_dnn_reorder(c->p, dw, target, SHIM_MD(c->plain_w), slot_dw);
+    dnnl_primitive_desc_destroy(pd);
+}
+
+static void build_backward(builder *c, grd_impl *impl)
+{
+    const grd_node *n = c->node;
+    shim_md_in x = described(c->forward, dnnl_query_src_md), y = described(c->forward, dnnl_query_dst_md);
+    impl->in[0] = grd_dnn_layout(x, &n->in_shape[0], "nchw");
+    impl->dout[0] = impl->out[0] = grd_dnn_layout(y, &n->out_shape[0], "nchw");
+    grd_dnn_slot dz = { GRD_DNN_DOUT, 0, 0 };
+    if (c->act != GRD_ACT_NONE) {
+        conv_state *s = (conv_state *)(void *)c->p;
+        size_t bytes = dnnl_memory_desc_get_size(y);
+        dz = grd_dnn_temp(c->p, bytes);
+        s->dz = dz.offset;
+        s->elements = (int64_t)(bytes / sizeof(float));
+        s->cpu = grd_cpu();
+        s->act = c->act;
+        s->slope = c->slope;
+        c->p->before = act_backward;
+    }
+    bool want_dw = n->want_din & 2, want_db = c->bias && (n->want_din & 4);
+    if (n->want_din & 1)
+        build_backward_data(c, impl, x, y, dz);
+    if (want_dw || want_db)
+        build_backward_weights(c, impl, x, y, dz, want_dw, want_db);
+}
+
+GRD_PREPARE(grd_onednn_conv2d)
+{
+    builder c = { .node = node };
+    read_options(&c);
+    c.p = grd_dnn_open(env->host, sizeof(conv_state));
+    if (!c.p)
+        return "out of memory";
+    const char *reason = NULL;
+    c.p->failed |= !describe_all(&c) || (pass == GRD_FORWARD && c.act && !append_activation(&c, c.p->attr));
+    if (!c.p->failed)
+        reason = choose_forward(&c, impl);
+    if (!c.p->failed && !reason) {
+        if (pass == GRD_FORWARD)
+            build_forward(&c, impl);
+        else
+            build_backward(&c, impl);
+    }
+    c.p->failed |= reason != NULL;
+    const char *closed = grd_dnn_close(c.p, impl, env->host);
+    release_all(&c);
+    return reason ? reason : closed;
+}
