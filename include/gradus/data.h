@@ -16,22 +16,23 @@ extern "C" {
 typedef struct grd_field {
     char name[GRD_FIELD_NAME];   /* "image", "label", "mask", "points", "text", "name", ... */
     grd_dtype dtype;             /* of the sample's data */
-    grd_shape shape;             /* without a batch dimension; -1 = varies from sample to sample */
-    double lo, hi;               /* range promised by the source, checked by `gradus check`; lo == hi: unknown */
+    grd_shape shape;             /* without a batch dimension; -1 = varies from sample to sample (refused so far) */
+    double lo, hi;               /* range promised by the source, checked by grd_dataset_verify; lo == hi: unknown */
     int64_t classes;             /* of a class index: number of classes; else 0 */
 } grd_field;
 
-/* One sample: for each field a buffer that the caller owns and that holds grd_count(&shape[i]) elements of the field's dtype.
- * For a varying field the source sets shape[i] and calls grd_sample_resize first. */
+/* One sample: for each field a buffer that the caller owns and that holds grd_count(&shape[i]) elements of the field's dtype. */
 typedef struct grd_sample {
     int n;
     const grd_field *field;
     void *data[GRD_MAX_FIELDS];
     grd_shape shape[GRD_MAX_FIELDS];
     size_t capacity[GRD_MAX_FIELDS]; /* bytes */
-    char error[256];                 /* what was wrong: file, index, found, expected */
+    char error[400];                 /* what was wrong: file, index, found, expected */
 } grd_sample;
 
+/* For `get` and `apply`, which run in worker threads: leaves the message in the sample, from where it reaches the caller of
+ * grd_dataset_get or grd_loader_next with the names of source and batch in front. Returns status. */
 GRD_API grd_status grd_sample_fail(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);
 
 /* ---- sources: one file each; users register their own -------------------------------------- */
@@ -40,15 +41,18 @@ typedef struct grd_source {
     const char *name, *doc;
     const grd_option *options;
     size_t options_size;
+    /* options: resolved, valid during the call only. A failure leaves its sentence by grd_source_fail. */
     grd_status (*open)(void **state, const void *options, grd_ctx *ctx);
-    int64_t (*length)(const void *state);
-    int (*fields)(const void *state, grd_field *out, int max);            /* returns how many */
+    int64_t (*length)(const void *state);                                 /* at most 2^32 - 1 */
+    int (*fields)(const void *state, grd_field *out, int max);            /* returns how many; dtypes f32, i32, u8 */
     grd_status (*get)(const void *state, int64_t index, grd_sample *out); /* thread-safe, nothing random */
-    void (*close)(void *state);
+    void (*close)(void *state);                                           /* may be NULL */
     /* Class names of field `label`, if known: may be NULL. */
     const char *(*class_name)(const void *state, int64_t label);
 } grd_source;
 
+/* For `open` of a source and `fields` of a transform: the message in ctx, without the row's name. Returns status. */
+GRD_API grd_status grd_source_fail(grd_ctx *ctx, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);
 GRD_API grd_status grd_source_register(grd_ctx *ctx, const grd_source *source); /* must outlive ctx */
 GRD_API const grd_source *grd_source_find(const grd_ctx *ctx, const char *name);
 GRD_API const grd_source *grd_source_at(const grd_ctx *ctx, int i); /* NULL past the end */
@@ -61,7 +65,8 @@ typedef struct grd_dataset grd_dataset;
  * may outlive it. */
 GRD_API grd_status grd_dataset_open(grd_ctx *ctx, const char *source, const char *spec, grd_dataset **dataset);
 GRD_API grd_status grd_dataset_open_source(grd_ctx *ctx, const grd_source *source, const void *options, grd_dataset **dataset);
-/* Arrays in memory: data[i] holds n samples of field[i] back to back; copied if `copy`, else it must outlive the set. */
+/* Arrays in memory: data[i] holds n samples of field[i] back to back; copied if `copy`, else it must outlive the set. Class
+ * indices are checked. */
 GRD_API grd_status grd_dataset_from_arrays(grd_ctx *ctx, int64_t n, int n_fields, const grd_field *field, const void *const *data,
                                            bool copy, grd_dataset **dataset);
 GRD_API void grd_dataset_free(grd_dataset *dataset);
@@ -69,15 +74,17 @@ GRD_API int64_t grd_dataset_length(const grd_dataset *dataset);
 GRD_API int grd_dataset_fields(const grd_dataset *dataset, const grd_field **field); /* after the transforms */
 GRD_API int64_t grd_dataset_index(const grd_dataset *dataset, int64_t i); /* index in the source */
 GRD_API const char *grd_dataset_class(const grd_dataset *dataset, int64_t label); /* NULL if unknown */
-/* One sample into `out`, which grd_sample_new made for this set; key: for random transforms (NULL = none). Thread-safe. */
+/* One sample into `out`, which grd_sample_new made for this set; key: for random transforms (NULL = none). Thread-safe: the
+ * message of a failure is in out->error, not in the context. */
 GRD_API grd_status grd_dataset_get(const grd_dataset *dataset, int64_t i, const grd_key *key, grd_sample *out);
 GRD_API grd_status grd_sample_new(const grd_dataset *dataset, grd_ctx *ctx, grd_sample **sample);
 GRD_API void grd_sample_free(grd_sample *sample, grd_ctx *ctx);
 
 /* Views. Each gives a new set that shares the source. */
 GRD_API grd_status grd_dataset_select(const grd_dataset *dataset, const int64_t *index, int64_t n, grd_dataset **out);
-/* n sets with the given fractions (summing to at most 1) of a random order by seed; stratify: a class field's name, each
- * class is divided in the same proportions (largest remainder), or NULL. */
+/* n sets with the given fractions (summing to at most 1) of a random order by seed, which they keep; stratify: a class field's
+ * name, each class is divided in the same proportions (largest remainder; what one class rounds away the next ones get), or
+ * NULL. An empty part is an error. */
 GRD_API grd_status grd_dataset_split(const grd_dataset *dataset, const double *fraction, int n, uint64_t seed, const char *stratify,
                                      grd_dataset **out);
 
@@ -86,10 +93,10 @@ typedef struct grd_subset {
     int64_t per_class; /* n of each class (of field `label`), or */
     int64_t count;     /* n in all, or */
     double fraction;   /* of all; all three 0: the rest */
-    const char *stratify; /* with count or fraction: the class field whose proportions are kept; NULL = none */
+    const char *stratify; /* with count or fraction: the class field whose proportions (among what is left) are kept; NULL = none */
 } grd_subset;
-/* Disjoint subsets drawn by seed in the given order; at most one takes "the rest". Asking for more than there is: an error that says how
- * many there are. */
+/* Disjoint subsets drawn by seed in the given order, "the rest" last; at most one takes it. Asking for more than there is: an
+ * error that says how many there are. */
 GRD_API grd_status grd_dataset_subsets(const grd_dataset *dataset, const grd_subset *subset, int n, uint64_t seed, grd_dataset **out);
 
 /* ---- transforms: rows too --------------------------------------------------------------------- */
@@ -98,9 +105,10 @@ typedef struct grd_transform {
     const char *name, *doc;
     const grd_option *options;
     size_t options_size;
-    /* Changes the description of the fields; a sentence in ctx's error if it does not fit. */
+    /* Changes the description of the n fields, their number and names stay; grd_source_fail says why it does not fit. */
     grd_status (*fields)(const void *options, grd_field *field, int n, grd_ctx *ctx);
-    /* Changes a sample whose buffers are large enough for both its input and its output. */
+    /* Changes a sample in place; its buffers are large enough for both its input and its output. key: NULL unless `random`,
+     * and where nothing random is wanted. In a loader it is a function of (seed, epoch, sample's place in the data set). */
     grd_status (*apply)(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample);
     bool random;
 } grd_transform;
@@ -129,19 +137,21 @@ typedef struct grd_loader grd_loader;
 typedef struct grd_loader_opts {
     int64_t batch;       /* 32 */
     bool shuffle;
-    bool drop_last;
-    int workers;         /* threads; 0 = samples are made in the calling thread */
+    bool drop_last;      /* leave out the short last batch */
+    int workers;         /* threads, up to 256; 0 = samples are made in the calling thread */
     int prefetch;        /* batches ahead; 0 = 2 a worker, at least 2 */
     uint64_t seed;
 } grd_loader_opts;
 
+/* All memory is allocated and all threads are started here; epochs allocate nothing. The data set may be freed before the
+ * loader. A set without a single batch is an error. */
 GRD_API grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *opts, grd_loader **loader);
 GRD_API void grd_loader_free(grd_loader *loader);
 GRD_API int64_t grd_loader_batches(const grd_loader *loader); /* per epoch */
 /* Begins epoch `epoch` (its order is a function of seed and epoch) at batch `first_batch`. Whatever was under way is dropped. */
 GRD_API grd_status grd_loader_start(grd_loader *loader, int64_t epoch, int64_t first_batch);
 /* The next batch in order, valid until the next call; *batch = NULL at the end of the epoch. A worker's error arrives
- * here, at the batch it belongs to, with file and index. */
+ * here, at the batch it belongs to, with file and index; the call after it goes on with the batch after it. */
 GRD_API grd_status grd_loader_next(grd_loader *loader, const grd_batch **batch);
 
 /* ---- looking at it ------------------------------------------------------------------------------- */

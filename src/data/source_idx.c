@@ -31,7 +31,7 @@ static const char *const digit_names[] = { "0", "1", "2", "3", "4", "5", "6", "7
 /* The first of the usual file names that is there. kind: "images", "labels". */
 static grd_status find_file(grd_host *host, const opts *o, const char *kind, const char *given, int rank, char path[1024])
 {
-    char name[4][256];
+    char name[4][1024];
     int n = 4;
     const char *prefix = o->part == 0 ? "train" : "t10k";
     if (given) {

@@ -38,7 +38,7 @@ bool grd_trial_has_gradient(const grd_trial *t, int k)
 
 /* ---- a sample's text ---- */
 
-typedef struct input_text { grd_shape shape; double lo, hi; bool ranged; } input_text;
+typedef struct input_text { grd_shape shape; double lo, hi; bool ranged, weight; } input_text; /* weight: its name begins with w */
 
 /* One word, "x[2,3]:-1..1", at *text, which moves on. */
 static bool parse_input(const char **text, input_text *in)
@@ -46,6 +46,7 @@ static bool parse_input(const char **text, input_text *in)
     const char *c = strchr(*text, '[');
     char *end;
     memset(in, 0, sizeof *in);
+    in->weight = **text == 'w';
     if (!c)
         return false;
     for (c++; *c && *c != ']';) {
@@ -189,7 +190,7 @@ static grd_status fill(grd_trial *t, const grd_op_sample *sample, uint64_t seed,
         return bad_sample(t, sample->in);
     int64_t first = in[0].shape.rank ? in[0].shape.dim[0] : 0;
     for (int i = 0; i < t->n_in; i++) {
-        if (batch > 0 && in[i].shape.rank && in[i].shape.dim[0] == first)
+        if (batch > 0 && in[i].shape.rank && in[i].shape.dim[0] == first && !in[i].weight)
             in[i].shape.dim[0] = batch;
         t->in_shape[i] = in[i].shape;
     }

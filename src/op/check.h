@@ -21,7 +21,7 @@ typedef struct grd_trial {
 } grd_trial;
 
 /* Parses the sample (its text is documented at grd_op_sample), makes values by seed and allocates everything with NaN in what is to be
- * written. `batch` > 0 replaces the first dimension of every input of rank > 0 that equals x's first. GRD_ERR_SHAPE: the
+ * written. `batch` > 0 replaces the first dimension of every input that has the size of the first one's and no name that begins with w. GRD_ERR_SHAPE: the
  * shape rule refused (trial->infer.why). grd_trial_end in any case. */
 grd_status grd_trial_begin(grd_trial *trial, grd_host *host, const grd_op *op, grd_dtype dtype, const grd_op_sample *sample, uint64_t seed,
                            int64_t batch);

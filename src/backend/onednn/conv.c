@@ -67,7 +67,7 @@ static void read_options(builder *c)
         const grd_conv2d_act_opts *fused = n->attr;
         o = &fused->conv;
         c->act = fused->act;
-        c->slope = (float)fused->slope;
+        c->slope = c->act == GRD_ACT_LEAKY_RELU ? (float)fused->slope : 0;
     }
     c->geometry = (shim_conv){ { o->stride, o->stride_w }, { o->dilation - 1, o->dilation_w - 1 }, { o->pad, o->pad_w } };
     const int64_t *w = n->in_shape[1].dim, g = o->groups;

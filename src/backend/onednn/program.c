@@ -201,14 +201,15 @@ grd_layout grd_dnn_layout(shim_md_in md, const grd_shape *shape, const char *let
 
 bool grd_dnn_describe(const grd_layout *layout, const grd_shape *shape, shim_md *md)
 {
-    dnnl_dims_t dims = { 0 };
-    memcpy(dims, shape->dim, sizeof *dims * (size_t)shape->rank);
+    dnnl_dims_t dims = { 0 }, stride = { 0 };
+    memcpy(dims, shape->dim, sizeof shape->dim);
+    memcpy(stride, layout->stride, sizeof layout->stride);
     if (layout->kind == GRD_LAYOUT_OPAQUE || shape->rank < 1)
         return false;
     if (layout->kind == GRD_LAYOUT_PLAIN)
         return grd_dnn_plain(shape->rank, shape->dim, md);
     if (layout->n_inner == 0)
-        return shim_md_by_strides(md, shape->rank, dims, layout->stride) == dnnl_success;
+        return shim_md_by_strides(md, shape->rank, dims, stride) == dnnl_success;
     /* There is no call that takes strides and blocks in both versions: the tag is looked for. */
     for (int tag = dnnl_format_tag_any + 1; tag < dnnl_format_tag_last; tag++) {
         if (shim_md_by_tag(md, shape->rank, dims, (dnnl_format_tag_t)tag) != dnnl_success)

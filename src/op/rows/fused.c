@@ -110,8 +110,8 @@ static void conv2d_act_backward(const grd_args *a)
 }
 
 static const grd_op_sample conv2d_act_samples[] = {
-    { "pad=1", "x[2,3,4,5] w[4,3,3,3] b[4]:0.011..0.037" }, { "stride=2 act=tanh", "x[1,2,5,6] w[3,2,3,2]" },
-    { "groups=2 act=leaky_relu slope=0.3 dilation=2 pad=[1,2]", "x[2,4,4,5] w[6,2,2,3] b[6]:0.013..0.029" },
+    { "pad=1", "x[2,2,3,3] w[2,2,3,3] b[2]:0.011..0.037" }, { "stride=2 act=tanh", "x[1,2,5,6] w[3,2,3,2]" },
+    { "groups=2 act=leaky_relu slope=0.3 dilation=2 pad=[1,2]", "x[1,4,3,4] w[2,2,2,3] b[2]:0.213..0.429" },
 };
 
 const grd_op GRD_ROW(conv2d_act) = {

@@ -44,6 +44,7 @@ const grd_op GRD_ROW(batchnorm) = {
     .forward = forward_batch,
     .backward = backward_batch,
     GRD_SAMPLES(batch_samples),
+    .bound_f32 = 2e-4, /* two values a channel: dx is a difference of nearly equal numbers */
 };
 
 /* ---- groupnorm ----

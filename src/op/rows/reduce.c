@@ -97,7 +97,7 @@ static void mean_forward(const grd_args *a) { reduce(a, true); }
 static void mean_backward(const grd_args *a) { spread(a, true); }
 
 static const grd_op_sample samples[] = {
-    { NULL, "x[3,4]" }, { "axes=[1]", "x[3,4,2]" }, { "axes=[0,-1] keepdim=true", "x[3,4,2]" }, { "axes=[-2]", "x[1,5,3]" },
+    { NULL, "x[3,4]:-1..2" }, { "axes=[1]", "x[3,4,2]:-1..3" }, { "axes=[0,-1] keepdim=true", "x[3,4,2]:-1..3" }, { "axes=[-2]", "x[1,5,3]:-1..3" },
 };
 
 const grd_op GRD_ROW(sum) = {

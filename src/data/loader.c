@@ -1,0 +1,358 @@
+/* Batches, in order, from worker threads.
+ *
+ * Batch b of an epoch lives in slot b % n_slots. Workers claim the next batch number under the lock, fill its slot without
+ * it, and mark it ready; the caller takes batches in order and gives the slot of the one before back. What is in a batch
+ * depends on (data set, options, seed, epoch, number) alone, so it does not matter who fills it or when.
+ * All memory is allocated when the loader is made. */
+#define _GNU_SOURCE
+#include "data/dataset.h"
+#include "tensor/tensor.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_WORKERS 256
+#define MAX_PREFETCH 4096
+
+typedef struct slot {
+    grd_batch batch;
+    int64_t *index;
+    void *memory;      /* of the fields' data and the index */
+    bool ready;
+    grd_status status; /* of making it; the text is in `error` */
+    char error[sizeof((grd_sample *)0)->error];
+} slot;
+
+typedef struct worker {
+    struct grd_loader *loader;
+    grd_sample *sample;            /* its own: where fields are made that do not fit in place */
+    void *scratch[GRD_MAX_FIELDS]; /* the sample's own buffers */
+    pthread_t thread;
+} worker;
+
+struct grd_loader {
+    grd_child child;
+    grd_ctx *ctx;
+    grd_dataset *data;   /* a view of our own: the caller may free his */
+    int64_t batch, batches;
+    uint64_t seed;
+    int64_t epoch;
+    int64_t *order;      /* NULL = as it is */
+    bool in_place[GRD_MAX_FIELDS]; /* samples are made directly in the batch */
+    slot *slots;
+    int n_slots;
+    worker *workers;     /* at least one; with no threads the first works for the caller */
+    int n_threads, n_samples;
+    bool started;        /* grd_loader_start was called */
+
+    pthread_mutex_t lock; /* for all below */
+    pthread_cond_t work, done; /* something to claim; something was finished */
+    int64_t next_made;   /* first batch that nobody has claimed */
+    int64_t next_given;  /* first batch that the caller has not had */
+    int64_t oldest;      /* first batch whose slot is in use: the one the caller holds, or next_given */
+    int busy;            /* workers that are filling a slot */
+    bool quit;
+    atomic_bool drop;    /* what is being filled is not wanted any more */
+};
+
+/* ---- one batch ---- */
+
+static grd_status fill(grd_loader *l, worker *w, slot *s, int64_t number)
+{
+    const grd_dataset *d = l->data;
+    grd_sample *sample = w->sample;
+    int64_t first = number * l->batch, n = d->n - first < l->batch ? d->n - first : l->batch;
+    grd_key key = { grd_hash(l->seed, "transform"), (uint64_t)l->epoch, 0 };
+    s->batch.number = number;
+    s->batch.first = first;
+    s->batch.n = n;
+    for (int f = 0; f < s->batch.n_fields; f++)
+        s->batch.shape[f].dim[0] = n;
+    for (int64_t r = 0; r < n && !atomic_load_explicit(&l->drop, memory_order_relaxed); r++) {
+        int64_t i = l->order ? l->order[first + r] : first + r;
+        s->index[r] = grd_dataset_index(d, i);
+        key.row = (uint64_t)i;
+        for (int f = 0; f < sample->n; f++)
+            sample->data[f] = l->in_place[f] ? (char *)s->batch.data[f] + (size_t)r * d->bytes[f] : w->scratch[f];
+        GRD_TRY(grd_dataset_get(d, i, &key, sample));
+        for (int f = 0; f < sample->n; f++)
+            if (!l->in_place[f])
+                memcpy((char *)s->batch.data[f] + (size_t)r * d->bytes[f], sample->data[f], d->bytes[f]);
+    }
+    return GRD_OK;
+}
+
+static void make(grd_loader *l, worker *w, int64_t number)
+{
+    slot *s = &l->slots[number % l->n_slots];
+    s->status = fill(l, w, s, number);
+    if (s->status != GRD_OK)
+        memcpy(s->error, w->sample->error, sizeof s->error);
+}
+
+/* ---- worker threads ---- */
+
+static bool can_claim(const grd_loader *l) { return l->next_made < l->batches && l->next_made < l->oldest + l->n_slots; }
+
+static void *work(void *self)
+{
+    worker *w = self;
+    grd_loader *l = w->loader;
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        while (!l->quit && !can_claim(l))
+            pthread_cond_wait(&l->work, &l->lock);
+        if (l->quit)
+            break;
+        int64_t number = l->next_made++;
+        l->busy++;
+        pthread_mutex_unlock(&l->lock);
+        make(l, w, number);
+        pthread_mutex_lock(&l->lock);
+        l->busy--;
+        l->slots[number % l->n_slots].ready = true;
+        pthread_cond_signal(&l->done); /* only the caller waits for it */
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* Signals stay with the caller's threads: a worker that took Ctrl-C would hide it from them. */
+static grd_status start_threads(grd_loader *l, int n)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = 0;
+    for (int k = 0; k < n && !error; k++) {
+        error = pthread_create(&l->workers[k].thread, NULL, work, &l->workers[k]);
+        l->n_threads += !error;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return grd_fail(&l->ctx->host, GRD_ERR_MEMORY, "loader: cannot start worker thread %d of %d: %s", l->n_threads + 1, n,
+                        strerror(error));
+    return GRD_OK;
+}
+
+/* ---- making and freeing ---- */
+
+static void free_loader(void *self) { grd_loader_free(self); }
+
+void grd_loader_free(grd_loader *l)
+{
+    if (!l)
+        return;
+    grd_host *host = &l->ctx->host;
+    grd_disown(&l->child);
+    pthread_mutex_lock(&l->lock);
+    l->quit = true;
+    atomic_store(&l->drop, true);
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    for (int k = 0; k < l->n_threads; k++)
+        pthread_join(l->workers[k].thread, NULL);
+    pthread_cond_destroy(&l->done);
+    pthread_cond_destroy(&l->work);
+    pthread_mutex_destroy(&l->lock);
+    for (int k = 0; k < l->n_samples; k++)
+        grd_sample_free(l->workers[k].sample, l->ctx);
+    for (int k = 0; l->slots && k < l->n_slots; k++)
+        grd_free(host, l->slots[k].memory);
+    grd_free(host, l->workers);
+    grd_free(host, l->slots);
+    grd_free(host, l->order);
+    grd_dataset_free(l->data);
+    grd_free(host, l);
+}
+
+static grd_status init_locks(grd_loader *l)
+{
+    bool lock = pthread_mutex_init(&l->lock, NULL) == 0, wake = lock && pthread_cond_init(&l->work, NULL) == 0;
+    if (wake && pthread_cond_init(&l->done, NULL) == 0)
+        return GRD_OK;
+    if (wake)
+        pthread_cond_destroy(&l->work);
+    if (lock)
+        pthread_mutex_destroy(&l->lock);
+    return grd_fail(&l->ctx->host, GRD_ERR_MEMORY, "loader: the system has no room for a lock");
+}
+
+static grd_status init_slot(grd_loader *l, slot *s)
+{
+    const grd_dataset *d = l->data;
+    size_t offset[GRD_MAX_FIELDS], total, bytes;
+    int n = d->source->n_fields;
+    bool fits = grd_size_mul((size_t)l->batch, sizeof *s->index, &total);
+    for (int f = 0; f < n && fits; f++) {
+        offset[f] = total = grd_align_up(total, 64);
+        fits = grd_size_mul((size_t)l->batch, d->bytes[f], &bytes) && bytes < SIZE_MAX / 2 - total;
+        total += bytes;
+    }
+    if (!fits)
+        return grd_fail(&l->ctx->host, GRD_ERR_MEMORY, "loader: a batch of %lld samples does not fit into memory", (long long)l->batch);
+    s->memory = grd_alloc(&l->ctx->host, total);
+    if (!s->memory)
+        return grd_fail_in(&l->ctx->host, "loader: a batch of %lld: ", (long long)l->batch);
+    s->index = s->memory;
+    s->batch.index = s->index;
+    s->batch.n_fields = n;
+    s->batch.field = d->field;
+    for (int f = 0; f < n; f++) {
+        s->batch.data[f] = (char *)s->memory + offset[f];
+        s->batch.shape[f].rank = d->field[f].shape.rank + 1;
+        memcpy(s->batch.shape[f].dim + 1, d->field[f].shape.dim, (size_t)d->field[f].shape.rank * sizeof(int64_t));
+    }
+    return GRD_OK;
+}
+
+static grd_status init_workers(grd_loader *l, int n)
+{
+    l->workers = GRD_NEW_N(&l->ctx->host, worker, n);
+    if (!l->workers)
+        return GRD_ERR_MEMORY;
+    for (; l->n_samples < n; l->n_samples++) {
+        worker *w = &l->workers[l->n_samples];
+        w->loader = l;
+        GRD_TRY(grd_sample_new(l->data, l->ctx, &w->sample));
+        memcpy(w->scratch, w->sample->data, sizeof w->scratch);
+    }
+    return GRD_OK;
+}
+
+static grd_status init(grd_loader *l, const grd_loader_opts *o)
+{
+    grd_host *host = &l->ctx->host;
+    const grd_dataset *d = l->data;
+    for (int f = 0; f < d->source->n_fields; f++)
+        l->in_place[f] = d->room[f] == d->bytes[f] && d->bytes[f] % d->align[f] == 0;
+    int64_t prefetch = o->prefetch ? o->prefetch : o->workers > 1 ? 2 * o->workers : 2;
+    l->n_slots = o->workers == 0 ? 1 : (int)(prefetch + 1 < l->batches ? prefetch + 1 : l->batches);
+    l->slots = GRD_NEW_N(host, slot, l->n_slots);
+    if (!l->slots)
+        return GRD_ERR_MEMORY;
+    for (int k = 0; k < l->n_slots; k++)
+        GRD_TRY(init_slot(l, &l->slots[k]));
+    if (o->shuffle) {
+        l->order = GRD_NEW_N(host, int64_t, d->n);
+        if (!l->order)
+            return GRD_ERR_MEMORY;
+    }
+    l->next_made = l->batches; /* nothing to do before the first start */
+    GRD_TRY(init_workers(l, o->workers ? o->workers : 1));
+    return start_threads(l, o->workers);
+}
+
+static grd_status check(grd_host *host, const grd_dataset *d, const grd_loader_opts *o, int64_t batch)
+{
+    if (batch < 1)
+        return grd_fail(host, GRD_ERR_ARG, "loader: batch %lld, expected at least 1", (long long)batch);
+    if (o->workers < 0 || o->workers > MAX_WORKERS)
+        return grd_fail(host, GRD_ERR_ARG, "loader: %d workers, expected 0 to %d", o->workers, MAX_WORKERS);
+    if (o->prefetch < 0 || o->prefetch > MAX_PREFETCH)
+        return grd_fail(host, GRD_ERR_ARG, "loader: prefetch %d, expected 0 to %d", o->prefetch, MAX_PREFETCH);
+    if (d->n == 0)
+        return grd_fail(host, GRD_ERR_ARG, "loader: the data set has no samples");
+    if (o->drop_last && d->n < batch)
+        return grd_fail(host, GRD_ERR_ARG, "loader: drop_last leaves nothing: %lld samples, batch %lld", (long long)d->n,
+                        (long long)batch);
+    return GRD_OK;
+}
+
+grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *opts, grd_loader **loader)
+{
+    static const grd_loader_opts defaults;
+    const grd_loader_opts *o = opts ? opts : &defaults;
+    int64_t batch = o->batch ? o->batch : 32;
+    *loader = NULL;
+    GRD_TRY(check(&ctx->host, dataset, o, batch));
+    grd_loader *l = GRD_NEW(&ctx->host, grd_loader);
+    if (!l)
+        return GRD_ERR_MEMORY;
+    l->ctx = ctx;
+    l->seed = o->seed;
+    l->batch = batch < dataset->n ? batch : dataset->n;
+    l->batches = o->drop_last ? dataset->n / batch : (dataset->n - 1) / l->batch + 1;
+    atomic_init(&l->drop, false);
+    grd_status status = init_locks(l);
+    if (status != GRD_OK) {
+        grd_free(&ctx->host, l);
+        return status;
+    }
+    status = grd_dataset_view(dataset, NULL, dataset->n, false, &l->data);
+    if (status == GRD_OK)
+        status = init(l, o);
+    if (status != GRD_OK) {
+        grd_loader_free(l);
+        return status;
+    }
+    grd_adopt(&ctx->root, &l->child, free_loader);
+    *loader = l;
+    return GRD_OK;
+}
+
+/* ---- an epoch ---- */
+
+int64_t grd_loader_batches(const grd_loader *l) { return l->batches; }
+
+grd_status grd_loader_start(grd_loader *l, int64_t epoch, int64_t first_batch)
+{
+    if (first_batch < 0 || first_batch > l->batches)
+        return grd_fail(&l->ctx->host, GRD_ERR_ARG, "loader: batch %lld, the epoch has %lld", (long long)first_batch,
+                        (long long)l->batches);
+    pthread_mutex_lock(&l->lock);
+    atomic_store(&l->drop, true);
+    l->next_made = l->batches; /* nothing more to claim */
+    while (l->busy > 0)
+        pthread_cond_wait(&l->done, &l->lock);
+    atomic_store(&l->drop, false);
+    for (int k = 0; k < l->n_slots; k++)
+        l->slots[k].ready = false;
+    l->epoch = epoch;
+    if (l->order) {
+        for (int64_t i = 0; i < l->data->n; i++)
+            l->order[i] = i;
+        grd_key key = { grd_hash(l->seed, "shuffle"), (uint64_t)epoch, 0 };
+        grd_shuffle(&key, l->order, l->data->n);
+    }
+    l->next_made = l->next_given = l->oldest = first_batch;
+    l->started = true;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    return GRD_OK;
+}
+
+/* Gives the caller's slot back and waits for batch `number`. */
+static void await(grd_loader *l, int64_t number)
+{
+    slot *s = &l->slots[number % l->n_slots];
+    pthread_mutex_lock(&l->lock);
+    l->oldest = number;
+    pthread_cond_signal(&l->work); /* one slot has become free: work for one */
+    while (!s->ready)
+        pthread_cond_wait(&l->done, &l->lock);
+    s->ready = false;
+    pthread_mutex_unlock(&l->lock);
+}
+
+grd_status grd_loader_next(grd_loader *l, const grd_batch **batch)
+{
+    *batch = NULL;
+    if (!l->started)
+        return grd_fail(&l->ctx->host, GRD_ERR_ARG, "loader: grd_loader_start comes before grd_loader_next");
+    if (l->next_given == l->batches)
+        return GRD_OK;
+    int64_t number = l->next_given++;
+    if (l->n_threads)
+        await(l, number);
+    else
+        make(l, &l->workers[0], number);
+    const slot *s = &l->slots[number % l->n_slots];
+    if (s->status != GRD_OK)
+        return grd_fail(&l->ctx->host, s->status, "batch %lld: %s", (long long)number, s->error);
+    *batch = &s->batch;
+    return GRD_OK;
+}
