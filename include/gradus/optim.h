@@ -26,7 +26,7 @@ GRD_API const char *grd_optim_name(const grd_optim *optim);
 GRD_API double grd_optim_lr(const grd_optim *optim); /* the base rate from the spec */
 
 typedef struct grd_step_opts {
-    double lr;          /* 0 = the base rate */
+    double lr;          /* 0 = the base rate; GRD_ZERO = a true 0 */
     double weight;      /* the group's total weight: gradients are divided by it; 0 = 1 */
     double clip_norm;   /* 0 = off: largest L2 norm of the divided gradient over all trainable parameters */
     double clip_value;  /* 0 = off: then each element into -v..v, before the norm */

@@ -125,7 +125,7 @@ grd_status grd_zip_open(grd_zip *zip, grd_arena *arena, const char *name, const 
     *zip = (grd_zip){ .arena = arena, .name = name, .bytes = bytes, .size = size, .budget = budget };
     directory dir;
     GRD_TRY(find_directory(zip, &dir));
-    zip->entry = grd_arena_alloc(arena, (size_t)dir.entries * sizeof *zip->entry);
+    zip->entry = grd_arena_alloc(arena, (size_t)(dir.entries + 1) * sizeof *zip->entry);
     if (!zip->entry)
         return GRD_ERR_MEMORY;
     const uint8_t *at = bytes + dir.offset;
@@ -160,9 +160,19 @@ static grd_status packed_bytes(const grd_zip *zip, const grd_zip_entry *entry, c
     return GRD_OK;
 }
 
-static grd_status inflate_all(const uint8_t *packed, size_t packed_size, uint8_t *out, size_t size)
+static void *zlib_alloc(void *host, unsigned items, unsigned size)
 {
-    z_stream stream = { .next_in = (Bytef *)packed };
+    return grd_alloc(host, (size_t)items * size);
+}
+
+static void zlib_free(void *host, void *memory)
+{
+    grd_free(host, memory);
+}
+
+static grd_status inflate_all(grd_host *host, const uint8_t *packed, size_t packed_size, uint8_t *out, size_t size)
+{
+    z_stream stream = { .next_in = (Bytef *)packed, .zalloc = zlib_alloc, .zfree = zlib_free, .opaque = host };
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
         return GRD_ERR_MEMORY;
     const size_t piece = 1u << 30; /* zlib counts in 32 bits */
@@ -178,6 +188,8 @@ static grd_status inflate_all(const uint8_t *packed, size_t packed_size, uint8_t
         out_left -= out_before - stream.avail_out;
     }
     inflateEnd(&stream);
+    if (result == Z_MEM_ERROR)
+        return GRD_ERR_MEMORY;
     return result == Z_STREAM_END && out_left == 0 && in_left == 0 ? GRD_OK : GRD_ERR_FORMAT;
 }
 
@@ -188,10 +200,10 @@ static grd_status unpack(grd_zip *zip, const grd_zip_entry *entry, const uint8_t
     if (entry->size > *zip->budget)
         return broken_entry(zip, entry, "unpacks to far more than the file's size; unpack the archive and store it uncompressed");
     *zip->budget -= entry->size;
-    uint8_t *out = grd_arena_alloc(zip->arena, (size_t)entry->size);
+    uint8_t *out = grd_arena_alloc(zip->arena, (size_t)entry->size + 1);
     if (!out)
         return GRD_ERR_MEMORY;
-    grd_status status = inflate_all(packed, (size_t)entry->packed, out, (size_t)entry->size);
+    grd_status status = inflate_all(zip->arena->host, packed, (size_t)entry->packed, out, (size_t)entry->size);
     if (status == GRD_ERR_MEMORY)
         return grd_fail(zip->arena->host, GRD_ERR_MEMORY, "%s: out of memory while unpacking", zip->name);
     if (status != GRD_OK)

@@ -63,6 +63,9 @@ static grd_status set_up(grd_optim *o, const char *spec)
     GRD_TRY(find_row(o->host, name, &o->row));
     GRD_TRY(grd_options_parse(o->host, &o->arena, o->row->options, o->options, name, rest));
     GRD_TRY(grd_options_resolve(o->host, o->row->options, o->row->options_size, name, o->options, o->options));
+    const char *clash = o->row->check ? o->row->check(o->options) : NULL;
+    if (clash)
+        return grd_fail(o->host, GRD_ERR_CONFIG, "%s: %s", name, clash);
     int64_t n = o->model->param_elements;
     o->n_moments = o->row->n_moments(o->options);
     for (int k = 0; k < o->n_moments; k++)
@@ -212,7 +215,7 @@ grd_status grd_optim_step(grd_optim *o, const grd_step_opts *opts, double *norm_
         *norm_out = raw;
     if (opts->clip_norm > 0 && norm > opts->clip_norm)
         job.factor = opts->clip_norm / (norm + 1e-6);
-    double lr = opts->lr != 0 ? opts->lr : grd_optim_lr(o);
+    double lr = opts->lr == GRD_ZERO ? 0 : opts->lr != 0 ? opts->lr : grd_optim_lr(o);
     run r = { 0 };
     while (next_run(o, true, &r)) {
         o->row->prepare(o->options, lr, o->steps[r.first] + 1, &job);

@@ -19,6 +19,12 @@ static const grd_option sgd_options[] = {
 static int sgd_moments(const void *options) { return ((const grd_sgd_opts *)options)->momentum > 0; }
 static double sgd_lr(const void *options) { return ((const grd_sgd_opts *)options)->lr; }
 
+static const char *sgd_check(const void *options)
+{
+    const grd_sgd_opts *o = options;
+    return o->nesterov && (o->momentum == 0 || o->dampening != 0) ? "nesterov needs momentum, and no dampening" : NULL;
+}
+
 static void sgd_prepare(const void *options, double lr, int64_t t, grd_step_job *job)
 {
     const grd_sgd_opts *o = options;
@@ -35,15 +41,15 @@ static step_kernel sgd_kernel(const grd_cpu_table *table, bool wide) { return wi
 static const optim_row sgd = {
     .name = "sgd", .doc = "Stochastic gradient descent with momentum (Polyak 1964; Nesterov 1983)",
     .options = sgd_options, .options_size = sizeof(grd_sgd_opts), .moments = { "momentum_buffer" },
-    .n_moments = sgd_moments, .lr = sgd_lr, .prepare = sgd_prepare, .kernel = sgd_kernel,
+    .n_moments = sgd_moments, .lr = sgd_lr, .check = sgd_check, .prepare = sgd_prepare, .kernel = sgd_kernel,
 };
 
 /* ---- adam, adamw: the same struct but for the default of weight_decay ---- */
 
 #define ADAM_OPTIONS(S, decay, decay_help)                                                            \
-    GRD_REAL(S, lr, 1e-3, 0, 1e9, "learning rate"), GRD_REAL(S, beta1, 0.9, 0, 1, "decay of the first moment"), \
-        GRD_REAL(S, beta2, 0.999, 0, 1, "decay of the second moment"),                                \
-        GRD_REAL(S, eps, 1e-8, 0, 1, "added to the root of the second moment"),                       \
+    GRD_REAL(S, lr, 1e-3, 0, 1e9, "learning rate"), GRD_REAL(S, beta1, 0.9, 0, 0.999999999, "decay of the first moment"), \
+        GRD_REAL(S, beta2, 0.999, 0, 0.999999999, "decay of the second moment"),                                \
+        GRD_REAL(S, eps, 1e-8, 1e-30, 1, "added to the root of the second moment"),                       \
         GRD_REAL(S, weight_decay, decay, 0, 1e9, decay_help), GRD_FLAG(S, amsgrad, "keep the largest second moment"), GRD_END
 
 static const grd_option adam_options[] = { ADAM_OPTIONS(grd_adam_opts, 0, "L2 penalty, added to the gradient") };

@@ -82,10 +82,7 @@ static double plateau_lr(const grd_schedule *s, int64_t step)
 static void plateau_epoch(grd_schedule *s, double loss)
 {
     const plateau_opts *o = (const void *)s->options;
-    if (isnan(loss))
-        return;
-    bool better = loss < s->best * (1 - o->threshold) || isinf(s->best);
-    if (better) {
+    if (loss < s->best * (1 - o->threshold)) { /* NaN is no improvement */
         s->best = loss;
         s->bad = 0;
     } else {

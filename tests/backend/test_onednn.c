@@ -168,7 +168,7 @@ static void activations_let_nan_through(void **state)
             buffer[2][e] = 0;
         impl.run(&impl, &args);
         for (int e = 0; e < 256; e++)
-            if (!isnan(buffer[2][e])) { printf("act %d: %g\n", act, buffer[2][e]); break; }
+            assert_true(isnan(buffer[2][e]));
         free(args.scratch);
         grd_backend_onednn.drop(&impl, &ctx->host);
     }

@@ -25,7 +25,7 @@ static inline float slope_of(const grd_act_job *j, float y)
         return y > 0 ? 1.0f : 0.0f;
     if (j->act == GRD_ACT_LEAKY_RELU)
         return y > 0 ? 1.0f : j->slope;
-    return j->act == GRD_ACT_SIGMOID ? y * (1 - y) : 1 - y * y;
+    return j->act == GRD_ACT_SIGMOID ? y * (1 - y) : j->act == GRD_ACT_TANH ? 1 - y * y : 1;
 }
 
 static inline float activate(const grd_act_job *j, float z)

@@ -14,7 +14,7 @@ void GRD_KERNEL_T(adam)(const grd_step_job *j, int64_t begin, int64_t end)
 {
     T *restrict p = j->p, *restrict m = j->m[0], *restrict v = j->m[1], *restrict most = j->m[2];
     const T *restrict g = j->g;
-    const T b1 = (T)j->beta1, b2 = (T)j->beta2, eps = (T)j->eps, rate = (T)(j->lr / j->correction1);
+    const T b2 = (T)j->beta2, eps = (T)j->eps, rate = (T)(j->lr / j->correction1);
     const T root = (T)(1 / SQRT_DOUBLE(j->correction2)), l2 = j->decoupled ? 0 : (T)j->weight_decay;
     const T keep = j->decoupled ? (T)(1 - j->lr * j->weight_decay) : 1, c1 = (T)(1 - j->beta1), c2 = (T)(1 - j->beta2);
     const T scale = (T)(j->scale * j->factor);
@@ -30,7 +30,6 @@ void GRD_KERNEL_T(adam)(const grd_step_job *j, int64_t begin, int64_t end)
         }
         return;
     }
-    (void)b1;
     for (int64_t i = begin; i < end; i++) {
         T x = p[i] * keep, d = g[i] * scale + l2 * p[i];
         T first = m[i] + (d - m[i]) * c1, second = b2 * v[i] + c2 * d * d;

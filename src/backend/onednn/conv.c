@@ -37,11 +37,25 @@ typedef struct builder {
 
 static shim_md_in described(dnnl_primitive_desc_t pd, dnnl_query_t what) { return dnnl_primitive_desc_query_md(pd, what, 0); }
 
-/* ---- activation's gradient, on y's layout ---- */
+/* ---- activation and its gradient, on y's layout ---- */
 
 typedef struct act_job { const conv_state *s; const grd_args *args; } act_job;
 
-static void act_range(void *ctx, int64_t begin, int64_t end)
+/* Only relu: oneDNN's own turns NaN into 0. */
+static void relu_range(void *ctx, int64_t begin, int64_t end)
+{
+    const act_job *j = ctx;
+    grd_act_job act = { .y = (float *)(void *)j->args->out[0] + begin, .rows = 1, .cols = end - begin, .ld = end - begin, .act = GRD_ACT_RELU };
+    j->s->cpu->act_bias(&act);
+}
+
+static void relu_forward(const grd_impl *impl, const grd_args *args)
+{
+    act_job job = { impl->state, args };
+    grd_parallel_for(impl->threads, job.s->elements, GRAIN, relu_range, &job);
+}
+
+static void gradient_range(void *ctx, int64_t begin, int64_t end)
 {
     const act_job *j = ctx;
     const conv_state *s = j->s;
@@ -51,10 +65,10 @@ static void act_range(void *ctx, int64_t begin, int64_t end)
     s->cpu->act_gradient(&act);
 }
 
-static void act_backward(const grd_impl *impl, const grd_args *args)
+static void gradient_before(const grd_impl *impl, const grd_args *args)
 {
     act_job job = { impl->state, args };
-    grd_parallel_for(impl->threads, job.s->elements, GRAIN, act_range, &job);
+    grd_parallel_for(impl->threads, job.s->elements, GRAIN, gradient_range, &job);
 }
 
 /* ---- descriptors ---- */
@@ -117,11 +131,14 @@ static void release_all(builder *c)
         dnnl_primitive_desc_destroy(c->forward);
 }
 
+/* Attributes of the forward convolution: its activation in the same pass over y. */
 static bool append_activation(const builder *c, dnnl_primitive_attr_t attr)
 {
-    static const dnnl_alg_kind_t kind[] = { [GRD_ACT_RELU] = dnnl_eltwise_relu, [GRD_ACT_SIGMOID] = dnnl_eltwise_logistic,
-                                            [GRD_ACT_TANH] = dnnl_eltwise_tanh, [GRD_ACT_LEAKY_RELU] = dnnl_eltwise_relu };
+    static const dnnl_alg_kind_t kind[] = { [GRD_ACT_SIGMOID] = dnnl_eltwise_logistic, [GRD_ACT_TANH] = dnnl_eltwise_tanh,
+                                            [GRD_ACT_LEAKY_RELU] = dnnl_eltwise_relu };
     dnnl_post_ops_t ops;
+    if (c->act == GRD_ACT_NONE || c->act == GRD_ACT_RELU)
+        return true;
     if (dnnl_post_ops_create(&ops) != dnnl_success)
         return false;
     bool ok = shim_append_eltwise(ops, kind[c->act], c->slope) == dnnl_success && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
@@ -130,12 +147,18 @@ static bool append_activation(const builder *c, dnnl_primitive_attr_t attr)
 }
 
 /* The forward descriptor with its layouts: what runs forward, and the hint both backward ones ask for. NULL or the reason. */
-static const char *choose_forward(builder *c, grd_impl *impl)
+static const char *choose_forward(builder *c, grd_impl *impl, bool activate)
 {
     const char *name = "";
     shim_md_in b = c->bias ? SHIM_MD(c->b) : NULL;
-    if (shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b, SHIM_MD(c->any_y), c->p->attr) !=
-        dnnl_success) {
+    dnnl_primitive_attr_t attr;
+    if (dnnl_primitive_attr_clone(&attr, c->p->attr) != dnnl_success)
+        return "out of memory";
+    bool made = (!activate || append_activation(c, attr)) &&
+                shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b, SHIM_MD(c->any_y), attr) ==
+                    dnnl_success;
+    dnnl_primitive_attr_destroy(attr);
+    if (!made) {
         c->forward = NULL;
         return "oneDNN has no convolution for these sizes";
     }
@@ -160,11 +183,24 @@ static grd_dnn_slot weights_in(builder *c, grd_impl *impl, shim_md_in wanted)
     return grd_dnn_reorder(c->p, SHIM_MD(c->plain_w), slot_w, wanted, GRD_DNN_NO_SLOT);
 }
 
+static conv_state *activation_state(builder *c, shim_md_in y)
+{
+    conv_state *s = (conv_state *)(void *)c->p;
+    s->elements = (int64_t)(dnnl_memory_desc_get_size(y) / sizeof(float));
+    s->cpu = grd_cpu();
+    s->act = c->act;
+    s->slope = c->slope;
+    return s;
+}
+
 /* ---- forward ---- */
 
 static void build_forward(builder *c, grd_impl *impl)
 {
-    shim_md_in x = described(c->forward, dnnl_query_src_md), w = described(c->forward, dnnl_query_weights_md), y = described(c->forward, dnnl_query_dst_md);
+    shim_md_in x = described(c->forward, dnnl_query_src_md), w = described(c->forward, dnnl_query_weights_md);
+    shim_md_in y = described(c->forward, dnnl_query_dst_md);
+    activation_state(c, y);
+    c->p->after = c->act == GRD_ACT_RELU ? relu_forward : NULL;
     grd_dnn_slot weights = weights_in(c, impl, w);
     impl->in[0] = grd_dnn_layout(x, &c->node->in_shape[0], "nchw");
     impl->out[0] = grd_dnn_layout(y, &c->node->out_shape[0], "nchw");
@@ -227,15 +263,9 @@ static void build_backward(builder *c, grd_impl *impl)
     impl->dout[0] = impl->out[0] = grd_dnn_layout(y, &n->out_shape[0], "nchw");
     grd_dnn_slot dz = { GRD_DNN_DOUT, 0, 0 };
     if (c->act != GRD_ACT_NONE) {
-        conv_state *s = (conv_state *)(void *)c->p;
-        size_t bytes = dnnl_memory_desc_get_size(y);
-        dz = grd_dnn_temp(c->p, bytes);
-        s->dz = dz.offset;
-        s->elements = (int64_t)(bytes / sizeof(float));
-        s->cpu = grd_cpu();
-        s->act = c->act;
-        s->slope = c->slope;
-        c->p->before = act_backward;
+        dz = grd_dnn_temp(c->p, dnnl_memory_desc_get_size(y));
+        activation_state(c, y)->dz = dz.offset;
+        c->p->before = gradient_before;
     }
     bool want_dw = n->want_din & 2, want_db = c->bias && (n->want_din & 4);
     if (n->want_din & 1)
@@ -252,9 +282,9 @@ GRD_PREPARE(grd_onednn_conv2d)
     if (!c.p)
         return "out of memory";
     const char *reason = NULL;
-    c.p->failed |= !describe_all(&c) || (pass == GRD_FORWARD && c.act && !append_activation(&c, c.p->attr));
+    c.p->failed |= !describe_all(&c);
     if (!c.p->failed)
-        reason = choose_forward(&c, impl);
+        reason = choose_forward(&c, impl, pass == GRD_FORWARD);
     if (!c.p->failed && !reason) {
         if (pass == GRD_FORWARD)
             build_forward(&c, impl);

@@ -1,5 +1,5 @@
-/* Row-major float products by oneDNN's gemm, cut into pieces for threads by us: each thread runs a whole product on its share, so the cut
- * depends on sizes and thread count only. */
+/* Row-major float products by oneDNN's gemm. Large ones are cut into pieces for threads by us (nearly twice as fast at two threads as oneDNN's own
+ * cut for long sums); the cut depends on sizes and thread count only. */
 #ifndef GRD_BACKEND_ONEDNN_GEMM_H
 #define GRD_BACKEND_ONEDNN_GEMM_H
 
@@ -14,11 +14,17 @@ typedef struct grd_gemm {
     float *c;
 } grd_gemm;
 
-void grd_gemm_serial(const grd_gemm *g);                /* on the calling thread */
-/* Rows of C begin..end-1. */
-void grd_gemm_rows(const grd_gemm *g, int64_t begin, int64_t end);
-void grd_gemm_columns(const grd_gemm *g, int64_t begin, int64_t end);
-/* Threads that are worth their wake-up for so many multiply-adds. */
+enum { GRD_GEMM_GRAIN = 16 }; /* rows or columns: a piece is not smaller */
+
+/* All of it. Called from a piece: on this thread; called from outside: oneDNN may use the threads it finds worth while. */
+void grd_gemm_whole(const grd_gemm *g);
+/* Rows or columns begin..end-1 of C, whichever are more. */
+void grd_gemm_piece(const grd_gemm *g, int64_t begin, int64_t end);
+static inline bool grd_gemm_by_rows(const grd_gemm *g) { return g->m > g->n; }
+static inline int64_t grd_gemm_pieces(const grd_gemm *g) { return g->m > g->n ? g->m : g->n; }
+/* All of it on so many threads. */
+void grd_gemm_shared(const grd_gemm *g, int threads);
+/* Threads to cut for: 1 if a wake-up costs as much as the product. */
 int grd_gemm_threads(int threads, double multiply_adds);
 
 #endif

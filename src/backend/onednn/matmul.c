@@ -26,11 +26,9 @@ static void some_matrices(void *ctx, int64_t begin, int64_t end)
         g.a = j->a + i * j->step_a;
         g.b = j->b + i * j->step_b;
         g.c = j->c + i * j->step_c;
-        grd_gemm_serial(&g);
+        grd_gemm_whole(&g);
     }
 }
-
-static void some_rows(void *ctx, int64_t begin, int64_t end) { grd_gemm_rows(&((const job *)ctx)->shape, begin, end); }
 
 /* C = op(A) op(B) for every matrix of the batch; sizes as in grd_gemm, leading dimensions dense. */
 static void product(const state *s, const float *a, bool ta, int64_t step_a, const float *b, bool tb, int64_t step_b, float *c, int64_t m, int64_t n,
@@ -38,7 +36,7 @@ static void product(const state *s, const float *a, bool ta, int64_t step_a, con
 {
     job j = { s, a, b, c, { ta, tb, m, n, k, ta ? m : k, tb ? k : n, n, a, b, c }, step_a, step_b, m * n };
     if (s->batches == 1)
-        grd_parallel_for(s->threads, m, 16, some_rows, &j);
+        grd_gemm_shared(&j.shape, s->threads);
     else
         grd_parallel_for(s->threads, s->batches, 1, some_matrices, &j);
 }

@@ -119,6 +119,8 @@ static void run(const grd_impl *impl, const grd_args *args)
         dnnl_primitive_execute(call->primitive, p->stream, call->n, call->arg);
     }
     dnnl_stream_wait(p->stream);
+    if (p->after)
+        p->after(impl, args);
 }
 
 const char *grd_dnn_close(grd_dnn_program *p, grd_impl *impl, grd_host *host)

@@ -27,13 +27,13 @@ typedef struct grd_dnn_program {
     grd_onednn_state base;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    dnnl_primitive_attr_t attr;       /* scratchpads are handed in */
+    dnnl_primitive_attr_t attr;       /* says that scratchpads are handed in */
     grd_dnn_call call[GRD_DNN_MAX_CALLS];
     int n_calls;
     size_t temp, scratchpad;          /* bytes: values between the calls, then what the neediest call asks for */
     bool failed;                      /* sticks; the functions below do nothing then */
-    /* Before the calls; may be NULL. */
-    void (*before)(const grd_impl *impl, const grd_args *args);
+    void (*before)(const grd_impl *impl, const grd_args *args); /* around the calls; may be NULL */
+    void (*after)(const grd_impl *impl, const grd_args *args);
 } grd_dnn_program;
 
 #define GRD_DNN_NO_SLOT ((grd_dnn_slot){ GRD_DNN_TEMP, -1, 0 })

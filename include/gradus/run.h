@@ -1,0 +1,73 @@
+/* Gradus, chapter "training": runs described by a config file. The command `gradus` is a thin layer over this. */
+#ifndef GRADUS_RUN_H
+#define GRADUS_RUN_H
+
+#include <gradus/train.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct grd_pipeline grd_pipeline;
+
+typedef struct grd_pipeline_opts {
+    const char *const *overrides; /* "run.epochs=3", "stages.pretrain.run.epochs=3" */
+    int n_overrides;
+    FILE *out;                    /* messages, progress, tables; NULL = nothing */
+    int progress;                 /* GRD_PROGRESS_* */
+    bool ascii;
+    const volatile int *stop;     /* as grd_trainer_opts.stop */
+} grd_pipeline_opts;
+
+/* `path`: a config file, or the folder of a run that is to be looked at or gone on with. Reads and checks the whole config;
+ * nothing is written. The overrides are copied. */
+GRD_API grd_status grd_pipeline_open(grd_ctx *ctx, const char *path, const grd_pipeline_opts *opts, grd_pipeline **pipeline);
+GRD_API void grd_pipeline_free(grd_pipeline *pipeline);
+GRD_API const char *grd_pipeline_dir(const grd_pipeline *pipeline);  /* the run's folder; "" before grd_pipeline_train */
+GRD_API const char *grd_pipeline_name(const grd_pipeline *pipeline);
+GRD_API int grd_pipeline_stages(const grd_pipeline *pipeline);
+GRD_API const char *grd_pipeline_stage(const grd_pipeline *pipeline, int i); /* its name; NULL past the end */
+
+typedef struct grd_stage_result {
+    const char *name;
+    bool done, linear;
+    int64_t epochs, best_epoch;
+    double val_loss;                   /* of the best weights; NaN if there was no validation set */
+    grd_metric test[1 + GRD_MAX_METRICS]; /* loss first; on the test part, read once */
+    int n_test;
+} grd_stage_result;
+
+/* Runs all stages that are not done yet, in order; afterwards writes the table, the pictures and the curves. */
+GRD_API grd_status grd_pipeline_train(grd_pipeline *pipeline);
+GRD_API const grd_stage_result *grd_pipeline_result(const grd_pipeline *pipeline, int i);
+
+/* Loss and metrics of a stage's best weights (stage NULL: the last) on `split`: train, val or test. confusion (may be NULL): counts
+ * [classes, classes] into *confusion, owned by the pipeline, *classes 0 if the model has none. */
+GRD_API grd_status grd_pipeline_eval(grd_pipeline *pipeline, const char *stage, const char *split, grd_metric *values, int *n,
+                                     const int64_t **confusion, int64_t *classes);
+
+/* No training: for each stage data, layers, plan, memory and what the doctor finds. *findings: how many. */
+GRD_API grd_status grd_pipeline_check(grd_pipeline *pipeline, FILE *out, int *findings);
+
+/* Gradients of a stage's whole model on a small batch, in double. results: room for `most`. */
+GRD_API grd_status grd_pipeline_gradcheck(grd_pipeline *pipeline, const char *stage, grd_gradcheck_result *results, int most, int *n);
+
+typedef struct grd_bench_result {
+    const char *workload;
+    int threads;
+    double median_ms, min_ms;
+    int64_t params;
+    double rss_mib;       /* largest resident size of the process so far */
+    int64_t steps;
+} grd_bench_result;
+
+/* Time of one training step of the first stage (loss read, all gradients, optimizer) on one batch from its source. */
+GRD_API grd_status grd_pipeline_bench(grd_pipeline *pipeline, double seconds, grd_bench_result *result, FILE *profile);
+
+/* Every key of a config with its default and meaning. */
+GRD_API void grd_config_describe(FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
