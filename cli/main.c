@@ -1,0 +1,214 @@
+/* The command `gradus`: a table of verbs over the public API. */
+#define _GNU_SOURCE
+#include "cli.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck, &verb_ops, &verb_show, &verb_bench, &verb_version };
+enum { N_VERBS = sizeof verbs / sizeof *verbs };
+
+/* ---- stopping ---- */
+
+static volatile int stop;
+const volatile int *const cli_stop = &stop;
+
+static void on_signal(int number)
+{
+    if (stop)
+        _exit(128 + number); /* the second time: at once */
+    stop = 1;
+}
+
+/* ---- what verbs share ---- */
+
+static int exit_code(grd_status status)
+{
+    if (status == GRD_ERR_STOPPED)
+        return EXIT_STOPPED;
+    return status == GRD_ERR_CONFIG || status == GRD_ERR_ARG || status == GRD_ERR_SHAPE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int cli_fail(grd_ctx *ctx)
+{
+    int code = exit_code(grd_error_status(ctx));
+    fprintf(stderr, "gradus: %s\n", grd_error(ctx));
+    grd_close(ctx);
+    return code ? code : EXIT_FAILED;
+}
+
+int cli_usage(const cli_verb *verb, const char *what)
+{
+    fprintf(stderr, "gradus %s: %s\nusage: gradus %s %s\n", verb->name, what, verb->name, verb->usage);
+    return EXIT_USAGE;
+}
+
+static void log_line(void *user, grd_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    fprintf(stderr, "%s\n", line);
+}
+
+int cli_open(const cli_args *args, grd_ctx **ctx, grd_pipeline **pipeline)
+{
+    *ctx = grd_open(&(grd_opts){ .threads = args->threads, .log = log_line });
+    if (!*ctx)
+        return cli_fail(NULL);
+    grd_pipeline_opts opts = { .overrides = args->override, .n_overrides = args->n_overrides, .out = args->quiet ? NULL : stderr,
+                               .progress = args->quiet ? GRD_PROGRESS_OFF : GRD_PROGRESS_AUTO, .stop = &stop,
+                               .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0 };
+    return grd_pipeline_open(*ctx, args->word[0], &opts, pipeline) == GRD_OK ? 0 : cli_fail(*ctx);
+}
+
+json_t *cli_number(double value) { return value - value == 0 ? json_real(value) : json_null(); }
+
+void cli_print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(value);
+}
+
+/* ---- command line ---- */
+
+/* The value of "--name value" or "--name=value"; NULL if the word is another. */
+static const char *value_of(const char *name, int argc, char **argv, int *i)
+{
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0)
+        return NULL;
+    if (argv[*i][n] == '=')
+        return argv[*i] + n + 1;
+    return !argv[*i][n] && *i + 1 < argc ? argv[++*i] : NULL;
+}
+
+static int read_option(const cli_verb *verb, cli_args *args, int argc, char **argv, int *i)
+{
+    const struct { const char *name; bool *flag; } flags[] = {
+        { "--json", &args->json }, { "--quiet", &args->quiet }, { "--confusion", &args->confusion }, { "--profile", &args->profile },
+    };
+    for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {
+        if (strcmp(argv[*i], flags[k].name) == 0) {
+            *flags[k].flag = true;
+            return 0;
+        }
+    }
+    const char *value;
+    char *end = NULL;
+    if ((value = value_of("--threads", argc, argv, i))) {
+        args->threads = (int)strtol(value, &end, 10);
+        return *value && !*end && args->threads >= 1 && args->threads <= 1024 ? 0 : cli_usage(verb, "--threads: expected 1 to 1024");
+    }
+    if ((value = value_of("--seconds", argc, argv, i))) {
+        args->seconds = strtod(value, &end);
+        return *value && !*end && args->seconds > 0 && args->seconds <= 3600 ? 0 : cli_usage(verb, "--seconds: expected more than 0, at most 3600");
+    }
+    char text[200];
+    snprintf(text, sizeof text, "no option \"%.100s\"", argv[*i]);
+    return cli_usage(verb, text);
+}
+
+static int read_args(const cli_verb *verb, cli_args *args, int argc, char **argv)
+{
+    enum { MOST = sizeof args->word / sizeof *args->word };
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1] == '-') {
+            int code = read_option(verb, args, argc, argv, &i);
+            if (code)
+                return code;
+        } else if (strncmp(argv[i], "stage=", 6) == 0) {
+            args->stage = argv[i] + 6;
+        } else if (strncmp(argv[i], "split=", 6) == 0) {
+            args->split = argv[i] + 6;
+        } else if (args->n_words == MOST || args->n_overrides == MOST) {
+            return cli_usage(verb, "too many words");
+        } else if (strchr(argv[i], '=') && access(argv[i], F_OK) != 0) {
+            args->override[args->n_overrides++] = argv[i];
+        } else {
+            args->word[args->n_words++] = argv[i];
+        }
+    }
+    return 0;
+}
+
+static void print_verbs(FILE *out)
+{
+    fprintf(out, "gradus %s: deep learning on an ordinary machine, without Python\n\nusage: gradus VERB ...\n\n", grd_version());
+    for (int i = 0; i < N_VERBS; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+    fprintf(out, "  %-10s %s\n\n", "help VERB", "what a verb does; `gradus help config` lists every key of a config");
+    fprintf(out, "Start with: gradus train recipes/autoencoder-transfer.yaml\n");
+}
+
+static const cli_verb *find_verb(const char *name)
+{
+    for (int i = 0; i < N_VERBS; i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i];
+    return NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+    fprintf(stderr, "gradus: no verb \"%s\"; known:", name);
+    for (int i = 0; i < N_VERBS; i++)
+        fprintf(stderr, " %s", verbs[i]->name);
+    fprintf(stderr, " help\n");
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 1) {
+        print_verbs(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[0], "config") == 0) {
+        grd_config_describe(stdout);
+        return EXIT_DONE;
+    }
+    const cli_verb *verb = find_verb(argv[0]);
+    if (!verb)
+        return unknown_verb(argv[0]);
+    printf("usage: gradus %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "");
+    if (argc < 2) {
+        print_verbs(stderr);
+        return EXIT_USAGE;
+    }
+    bool wants_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+    if (wants_help)
+        return help(argc - 2, argv + 2);
+    const cli_verb *verb = find_verb(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
+    if (!verb)
+        return unknown_verb(argv[1]);
+    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+        return help(1, argv + 1);
+    struct sigaction action = { .sa_handler = on_signal };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of write */
+    static cli_args args;
+    args.seconds = 6;
+    int code = read_args(verb, &args, argc - 2, argv + 2);
+    if (!code)
+        code = verb->run(&args);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "gradus: cannot write the output: %s\n", strerror(errno));
+        code = code ? code : EXIT_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,205 @@
+/* What a finished run leaves to look at: a table, originals above reconstructions, loss curves. */
+#include "config/pipeline.h"
+
+#include "base/file.h"
+#include "format/picture.h"
+#include "format/svg.h"
+
+#include <jansson.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- table ---- */
+
+static const grd_metric *metric_of(const grd_stage_result *r, const char *name)
+{
+    for (int i = 0; i < r->n_test; i++)
+        if (strcmp(r->test[i].name, name) == 0)
+            return &r->test[i];
+    return NULL;
+}
+
+void grd_results_table(const grd_pipeline *p)
+{
+    FILE *out = p->opts.out;
+    if (!out)
+        return;
+    int64_t tested = 0;
+    fprintf(out, "\n%-14s %8s %6s %12s %12s %14s\n", "stage", "epochs", "best", "val loss", "test loss", "test accuracy");
+    for (int i = 0; i < p->config.n_stages; i++) {
+        const grd_stage_result *r = &p->stage[i].result;
+        const grd_metric *loss = metric_of(r, "loss"), *accuracy = metric_of(r, "accuracy");
+        fprintf(out, "%-14s %8lld %6lld ", r->name, (long long)r->epochs, (long long)r->best_epoch);
+        if (isfinite(r->val_loss))
+            fprintf(out, "%12.5f ", r->val_loss);
+        else
+            fprintf(out, "%12s ", "-");
+        if (loss)
+            fprintf(out, "%12.5f ", loss->value);
+        else
+            fprintf(out, "%12s ", "-");
+        if (accuracy)
+            fprintf(out, "%12.2f %%\n", 100 * accuracy->value);
+        else
+            fprintf(out, "%14s\n", "-");
+        tested = tested || loss;
+    }
+    if (tested)
+        fprintf(out, "The test set was read once for each stage, with its best weights.\n");
+}
+
+/* ---- reconstructions ---- */
+
+enum { COLUMNS = 12 };
+
+static grd_status draw_grid(grd_pipeline *p, const grd_stage *s, const float *original, const float *made, const grd_shape *shape)
+{
+    char path[1200];
+    int rank = shape->rank;
+    int channels = rank == 4 ? (int)shape->dim[1] : 1, height = (int)shape->dim[rank - 2], width = (int)shape->dim[rank - 1];
+    grd_picture_row rows[2] = { { "original", original }, { "reconstruction", made } };
+    char title[256];
+    snprintf(title, sizeof title, "%s: test images above what \"%s\" makes of them", p->name, s->config->name);
+    grd_picture_grid grid = { .title = title, .row = rows, .rows = 2, .columns = (int)shape->dim[0], .channels = channels, .height = height, .width = width };
+    grd_picture picture;
+    GRD_TRY(grd_picture_from_grid(&picture, p->host, &grid));
+    snprintf(path, sizeof path, "%s/reconstructions.png", p->dir);
+    grd_status status = grd_picture_write(&picture, path);
+    grd_picture_free(&picture);
+    if (status == GRD_OK)
+        grd_pipeline_say(p, "originals above reconstructions: %s", path);
+    return status;
+}
+
+static grd_status reconstruct(grd_pipeline *p, grd_stage *s, const grd_stage_data *data, const grd_stage_net *net)
+{
+    char path[1200];
+    int loaded, index = 0;
+    grd_loader *loader;
+    const grd_batch *batch;
+    grd_plan *plan;
+    GRD_TRY(grd_stage_path(s, "best.pth", path));
+    GRD_TRY(grd_model_load(net->model, path, NULL, &loaded));
+    int64_t n = grd_dataset_length(data->test) < COLUMNS ? grd_dataset_length(data->test) : COLUMNS;
+    GRD_TRY(grd_loader_new(p->ctx, data->test, &(grd_loader_opts){ .batch = n }, &loader));
+    grd_status status = grd_loader_start(loader, 0, 0);
+    if (status == GRD_OK)
+        status = grd_loader_next(loader, &batch);
+    grd_shape shape[GRD_MAX_INPUTS] = { { 0 } };
+    grd_run run = { 0 };
+    for (int i = 0; status == GRD_OK && i < grd_model_inputs(net->model); i++)
+        for (int f = 0; f < batch->n_fields; f++)
+            if (strcmp(batch->field[f].name, grd_model_input_name(net->model, i)) == 0) {
+                shape[i] = batch->shape[f];
+                run.input[i] = batch->data[f];
+                index = strcmp(batch->field[f].name, net->target) == 0 ? i : index;
+            }
+    grd_compile_opts opts = { .keep = { net->output }, .n_keep = 1 };
+    if (status == GRD_OK)
+        status = grd_model_plan(net->model, &opts, shape, &plan);
+    if (status == GRD_OK)
+        status = grd_plan_run(plan, &run);
+    if (status == GRD_OK)
+        status = draw_grid(p, s, run.input[index], grd_plan_value(plan, net->output, NULL), &shape[index]);
+    grd_loader_free(loader);
+    return status;
+}
+
+/* The first stage whose loss compares the output with the input, if the input is a picture. */
+static grd_status draw_reconstructions(grd_pipeline *p)
+{
+    for (int i = 0; i < p->config.n_stages; i++) {
+        grd_stage *s = &p->stage[i];
+        grd_stage_data data;
+        grd_stage_net net;
+        if (s->linear)
+            continue;
+        GRD_TRY(grd_stage_open_data(s, &data));
+        grd_status status = grd_stage_build(s, &data, GRD_F32, &net);
+        bool here = false;
+        if (status == GRD_OK) {
+            grd_shape in = grd_var_shape(net.input);
+            bool picture = (in.rank == 3 || (in.rank == 4 && (in.dim[1] == 1 || in.dim[1] == 3))) && in.dim[in.rank - 1] > 1 && in.dim[in.rank - 1] <= 1024;
+            here = net.reconstructs && picture && data.test;
+            if (here)
+                status = reconstruct(p, s, &data, &net);
+            grd_stage_free_net(&net);
+        }
+        grd_stage_close_data(&data);
+        GRD_TRY(status);
+        if (here)
+            return GRD_OK;
+    }
+    return GRD_OK;
+}
+
+/* ---- curves ---- */
+
+enum { MAX_EPOCHS_DRAWN = 20000 };
+
+typedef struct curves { int64_t n; double *epoch, *train, *val; } curves;
+
+static double number_or_nan(const json_t *value) { return json_is_number(value) ? json_number_value(value) : NAN; }
+
+/* The records of epochs in a stage's metrics.jsonl. */
+static grd_status read_curves(grd_pipeline *p, const grd_stage *s, curves *c)
+{
+    char path[1200];
+    void *bytes;
+    size_t size;
+    GRD_TRY(grd_stage_path(s, "metrics.jsonl", path));
+    if (!grd_file_exists(path))
+        return GRD_OK;
+    GRD_TRY(grd_file_read(p->host, path, 0, &bytes, &size));
+    c->epoch = grd_arena_alloc(&p->arena, sizeof(double) * MAX_EPOCHS_DRAWN * 3);
+    c->train = c->epoch ? c->epoch + MAX_EPOCHS_DRAWN : NULL;
+    c->val = c->epoch ? c->train + MAX_EPOCHS_DRAWN : NULL;
+    for (char *line = bytes; c->epoch && *line && c->n < MAX_EPOCHS_DRAWN;) {
+        char *end = line + strcspn(line, "\n");
+        json_t *record = json_loadb(line, (size_t)(end - line), 0, NULL);
+        if (json_is_object(record) && json_object_get(record, "train_loss")) {
+            c->epoch[c->n] = number_or_nan(json_object_get(record, "epoch"));
+            c->train[c->n] = number_or_nan(json_object_get(record, "train_loss"));
+            c->val[c->n++] = number_or_nan(json_object_get(record, "val_loss"));
+        }
+        json_decref(record);
+        line = *end ? end + 1 : end;
+    }
+    grd_free(p->host, bytes);
+    return c->epoch ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+static grd_status draw_curves(grd_pipeline *p)
+{
+    grd_svg_panel panel[GRD_MAX_STAGES];
+    grd_svg_series series[GRD_MAX_STAGES][2];
+    int n = 0;
+    for (int i = 0; i < p->config.n_stages; i++) {
+        curves c = { 0 };
+        GRD_TRY(read_curves(p, &p->stage[i], &c));
+        if (!c.n)
+            continue;
+        bool has_val = false;
+        for (int64_t e = 0; e < c.n; e++)
+            has_val = has_val || isfinite(c.val[e]);
+        series[n][0] = (grd_svg_series){ .name = "train", .x = c.epoch, .y = c.train, .n = c.n };
+        series[n][1] = (grd_svg_series){ .name = "val", .x = c.epoch, .y = c.val, .n = c.n };
+        panel[n] = (grd_svg_panel){ .title = p->stage[i].config->name, .x_label = "epoch", .y_label = "loss", .series = series[n], .n_series = has_val ? 2 : 1 };
+        n++;
+    }
+    if (!n)
+        return GRD_OK;
+    char path[1200];
+    snprintf(path, sizeof path, "%s/loss-curves.svg", p->dir);
+    GRD_TRY(grd_svg_write(p->host, path, &(grd_svg_plot){ .title = n > 1 ? p->name : NULL, .panel = panel, .n_panels = n }));
+    grd_pipeline_say(p, "loss curves: %s", path);
+    return GRD_OK;
+}
+
+grd_status grd_results_pictures(grd_pipeline *p)
+{
+    GRD_TRY(draw_reconstructions(p));
+    return draw_curves(p);
+}
