@@ -85,19 +85,20 @@ GRD_API grd_status grd_dataset_select(const grd_dataset *dataset, const int64_t 
 /* n sets with the given fractions (summing to at most 1) of a random order by seed, which they keep; stratify: a class field's
  * name, each class is divided in the same proportions (largest remainder; what one class rounds away the next ones get), or
  * NULL. An empty part is an error. */
-GRD_API grd_status grd_dataset_split(const grd_dataset *dataset, const double *fraction, int n, uint64_t seed, const char *stratify,
-                                     grd_dataset **out);
+GRD_API grd_status grd_dataset_split(const grd_dataset *dataset, const double *fraction, int n, uint64_t seed,
+                                     const char *stratify, grd_dataset **out);
 
 typedef struct grd_subset {
     const char *name;
     int64_t per_class; /* n of each class (of field `label`), or */
     int64_t count;     /* n in all, or */
     double fraction;   /* of all; all three 0: the rest */
-    const char *stratify; /* with count or fraction: the class field whose proportions (among what is left) are kept; NULL = none */
+    const char *stratify; /* with count or fraction: the class field whose proportions among what is left are kept; NULL = none */
 } grd_subset;
 /* Disjoint subsets drawn by seed in the given order, "the rest" last; at most one takes it. Asking for more than there is: an
  * error that says how many there are. */
-GRD_API grd_status grd_dataset_subsets(const grd_dataset *dataset, const grd_subset *subset, int n, uint64_t seed, grd_dataset **out);
+GRD_API grd_status grd_dataset_subsets(const grd_dataset *dataset, const grd_subset *subset, int n, uint64_t seed,
+                                       grd_dataset **out);
 
 /* ---- transforms: rows too --------------------------------------------------------------------- */
 
@@ -109,7 +110,8 @@ typedef struct grd_transform {
     grd_status (*fields)(const void *options, grd_field *field, int n, grd_ctx *ctx);
     /* Changes a sample in place; its buffers are large enough for both its input and its output. key: NULL unless `random`,
      * and where nothing random is wanted. In a loader it is a function of (seed, epoch, sample's place in the data set). */
-    grd_status (*apply)(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample);
+    grd_status (*apply)(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                        grd_sample *sample);
     bool random;
 } grd_transform;
 

@@ -31,14 +31,14 @@ static grd_status check_field(grd_host *host, const char *who, const grd_field *
     for (int k = 0; k < f->shape.rank; k++) {
         int64_t d = f->shape.dim[k];
         if (d < 0)
-            return grd_fail(host, GRD_ERR_UNSUPPORTED, "%s: field \"%s\" %s varies from sample to sample; batches need one shape", who,
-                            f->name, shape);
+            return grd_fail(host, GRD_ERR_UNSUPPORTED, "%s: field \"%s\" %s varies from sample to sample; batches need one shape",
+                            who, f->name, shape);
         if (d == 0 || (uint64_t)d > SIZE_MAX / 2 || !grd_size_mul(bytes, (size_t)d, &bytes) || bytes > SIZE_MAX / 4)
             return grd_fail(host, GRD_ERR_SHAPE, "%s: field \"%s\" has the impossible shape %s", who, f->name, shape);
     }
     if (f->classes < 0 || f->classes > INT32_MAX || (f->classes > 0 && (f->dtype != GRD_I32 || grd_count(&f->shape) != 1)))
-        return grd_fail(host, GRD_ERR_ARG, "%s: field \"%s\" has %lld classes, dtype %s and shape %s; a class index is one i32", who,
-                        f->name, (long long)f->classes, grd_dtype_name(f->dtype), shape);
+        return grd_fail(host, GRD_ERR_ARG, "%s: field \"%s\" has %lld classes, dtype %s and shape %s; a class index is one i32",
+                        who, f->name, (long long)f->classes, grd_dtype_name(f->dtype), shape);
     return GRD_OK;
 }
 
@@ -48,7 +48,8 @@ grd_status grd_fields_check(grd_host *host, const char *who, const grd_field *fi
         return grd_fail(host, GRD_ERR_ARG, "%s: %d fields, expected 1 to %d", who, n, GRD_MAX_FIELDS);
     for (int i = 0; i < n; i++) {
         if (!field[i].name[0] || !memchr(field[i].name, 0, GRD_FIELD_NAME))
-            return grd_fail(host, GRD_ERR_ARG, "%s: field %d has no name, or one of more than %d letters", who, i, GRD_FIELD_NAME - 1);
+            return grd_fail(host, GRD_ERR_ARG, "%s: field %d has no name, or one of more than %d letters", who, i,
+                            GRD_FIELD_NAME - 1);
         if (grd_field_find(field, i, field[i].name) >= 0)
             return grd_fail(host, GRD_ERR_ARG, "%s: two fields are named \"%s\"", who, field[i].name);
         GRD_TRY(check_field(host, who, &field[i]));
@@ -222,7 +223,8 @@ grd_status grd_dataset_open_source(grd_ctx *ctx, const grd_source *row, const vo
 static grd_status no_such(grd_host *host, const char *kind, grd_nearest *nearest)
 {
     char hint[80];
-    return grd_fail(host, GRD_ERR_CONFIG, "data: no %s \"%s\"%s", kind, nearest->word, grd_nearest_text(nearest, hint, sizeof hint));
+    return grd_fail(host, GRD_ERR_CONFIG, "data: no %s \"%s\"%s", kind, nearest->word,
+                    grd_nearest_text(nearest, hint, sizeof hint));
 }
 
 grd_status grd_dataset_open(grd_ctx *ctx, const char *name, const char *spec, grd_dataset **dataset)

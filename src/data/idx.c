@@ -84,7 +84,8 @@ static grd_status expect_end(input *in, const char *promise)
     size_t left = in->left, got;
     GRD_TRY(read_some(in, &extra, 1, &got));
     if (got && !in->gz)
-        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: %zu bytes after the last record; the header says %s", in->name, left, promise);
+        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: %zu bytes after the last record; the header says %s", in->name, left,
+                        promise);
     if (got)
         return grd_fail(in->host, GRD_ERR_FORMAT, "%s: more bytes after the last record; the header says %s", in->name, promise);
     if (in->left)
@@ -102,8 +103,8 @@ static grd_status read_header(input *in, int rank, grd_idx *idx)
     size_t want = 4 + 4 * (size_t)rank, got;
     GRD_TRY(read_some(in, head, want, &got));
     if (got >= 4 && big_endian(head) != 0x800u + (uint32_t)rank)
-        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: magic number 0x%08x, expected 0x%08x (unsigned bytes, %d dimension%s)", in->name,
-                        (unsigned)big_endian(head), 0x800u + (unsigned)rank, rank, rank > 1 ? "s" : "");
+        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: magic number 0x%08x, expected 0x%08x (unsigned bytes, %d dimension%s)",
+                        in->name, (unsigned)big_endian(head), 0x800u + (unsigned)rank, rank, rank > 1 ? "s" : "");
     if (got < want)
         return grd_fail(in->host, GRD_ERR_FORMAT, "%s: %zu bytes, expected a header of %zu", in->name, got, want);
     for (int k = 0; k < rank; k++) {
@@ -128,10 +129,11 @@ static grd_status body_size(const input *in, int rank, const grd_idx *idx, const
     if (fits)
         return GRD_OK;
     if (in->gz)
-        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: the header says %s bytes, more than the %zu bytes of gzip after it can hold",
-                        in->name, promise, in->left);
-    return grd_fail(in->host, GRD_ERR_FORMAT, "%s: the header says %s bytes, the file holds %zu: it was cut off", in->name, promise,
-                    in->left);
+        return grd_fail(in->host, GRD_ERR_FORMAT,
+                        "%s: the header says %s bytes, more than the %zu bytes of gzip after it can hold", in->name, promise,
+                        in->left);
+    return grd_fail(in->host, GRD_ERR_FORMAT, "%s: the header says %s bytes, the file holds %zu: it was cut off", in->name,
+                    promise, in->left);
 }
 
 static grd_status parse(input *in, int rank, grd_idx *idx)
@@ -142,7 +144,8 @@ static grd_status parse(input *in, int rank, grd_idx *idx)
     if (rank == 1)
         snprintf(promise, sizeof promise, "%lld", (long long)idx->dim[0]);
     else
-        snprintf(promise, sizeof promise, "%lld x %lld x %lld", (long long)idx->dim[0], (long long)idx->dim[1], (long long)idx->dim[2]);
+        snprintf(promise, sizeof promise, "%lld x %lld x %lld", (long long)idx->dim[0], (long long)idx->dim[1],
+                 (long long)idx->dim[2]);
     GRD_TRY(body_size(in, rank, idx, promise, &size));
     idx->bytes = grd_alloc(in->host, size);
     if (!idx->bytes)

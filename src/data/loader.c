@@ -193,7 +193,8 @@ static grd_status init_slot(grd_loader *l, slot *s)
         total += bytes;
     }
     if (!fits)
-        return grd_fail(&l->ctx->host, GRD_ERR_MEMORY, "loader: a batch of %lld samples does not fit into memory", (long long)l->batch);
+        return grd_fail(&l->ctx->host, GRD_ERR_MEMORY, "loader: a batch of %lld samples does not fit into memory",
+                        (long long)l->batch);
     s->memory = grd_alloc(&l->ctx->host, total);
     if (!s->memory)
         return grd_fail_in(&l->ctx->host, "loader: a batch of %lld: ", (long long)l->batch);

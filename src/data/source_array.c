@@ -48,7 +48,8 @@ static grd_status copy_array(grd_host *host, state *s, int f)
 {
     size_t size = 0;
     if (!grd_size_mul(s->bytes[f], (size_t)s->n, &size))
-        return grd_fail(host, GRD_ERR_ARG, "field \"%s\": %lld samples do not fit into memory", s->field[f].name, (long long)s->n);
+        return grd_fail(host, GRD_ERR_ARG, "field \"%s\": %lld samples do not fit into memory", s->field[f].name,
+                        (long long)s->n);
     void *copy = grd_alloc(host, size);
     if (copy)
         memcpy(copy, s->data[f], size);
@@ -108,8 +109,8 @@ static const grd_source array = {
     .open = open_array, .length = length, .fields = fields, .get = get, .close = close_array,
 };
 
-grd_status grd_dataset_from_arrays(grd_ctx *ctx, int64_t n, int n_fields, const grd_field *field, const void *const *data, bool copy,
-                                   grd_dataset **dataset)
+grd_status grd_dataset_from_arrays(grd_ctx *ctx, int64_t n, int n_fields, const grd_field *field, const void *const *data,
+                                   bool copy, grd_dataset **dataset)
 {
     const opts o = { n, n_fields, field, data, copy };
     return grd_dataset_open_source(ctx, &array, &o, dataset);

@@ -173,10 +173,10 @@ static const grd_option mnist_options[] = {
     { .name = row_name, .doc = row_doc, .options = row_options, .options_size = sizeof(opts), .open = row_open,      \
       .length = length, .fields = fields, .get = get, .close = close_idx, .class_name = class_name }
 
-const grd_source grd_source_idx =
-    IDX_ROW("idx", "Images and labels in two IDX files, plain or gzipped: image u8 [1,H,W] in 0..255, label i32.", idx_options, open_idx);
+const grd_source grd_source_idx = IDX_ROW(
+    "idx", "Images and labels in two IDX files, plain or gzipped: image u8 [1,H,W] in 0..255, label i32.", idx_options, open_idx);
 const grd_source grd_source_fashion_mnist =
     IDX_ROW("fashion-mnist", "Fashion-MNIST: 60,000 + 10,000 pictures of clothes, 28x28 grey, 10 classes (Zalando, 2017; MIT).",
             fashion_options, open_fashion);
-const grd_source grd_source_mnist =
-    IDX_ROW("mnist", "MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey (LeCun, Cortes, Burges, 1998).", mnist_options, open_mnist);
+const grd_source grd_source_mnist = IDX_ROW(
+    "mnist", "MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey (LeCun, Cortes, Burges, 1998).", mnist_options, open_mnist);

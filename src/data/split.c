@@ -34,8 +34,8 @@ static grd_status read_classes(const grd_dataset *d, const char *who, const char
         }
         c->of[i] = *(const int32_t *)sample->data[f];
         if (c->of[i] < 0 || c->of[i] >= c->n)
-            status = grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s %d, expected 0..%lld", who, (long long)grd_dataset_index(d, i),
-                              name, (int)c->of[i], (long long)c->n - 1);
+            status = grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s %d, expected 0..%lld", who,
+                              (long long)grd_dataset_index(d, i), name, (int)c->of[i], (long long)c->n - 1);
     }
     grd_sample_free(sample, d->ctx);
     return status;
@@ -152,7 +152,8 @@ static grd_status check_fractions(grd_host *host, const double *fraction, int n,
         return grd_fail(host, GRD_ERR_ARG, "split: %d parts, expected at least one", n);
     for (int k = 0; k < n; k++) {
         if (!(fraction[k] > 0 && fraction[k] <= 1))
-            return grd_fail(host, GRD_ERR_ARG, "split: fraction %g of part %d, expected more than 0 and at most 1", fraction[k], k);
+            return grd_fail(host, GRD_ERR_ARG, "split: fraction %g of part %d, expected more than 0 and at most 1", fraction[k],
+                            k);
         *sum += fraction[k];
     }
     if (*sum > 1 + 1e-9)
@@ -190,8 +191,8 @@ static grd_status split_parts(pool *p, const double *fraction, double sum, int n
         for (int64_t c = 0; c < p->classes.n; c++)
             count += p->quota[c] = quota[c * (n + 1) + k];
         status = count ? take(p, count, true, &out[k])
-                       : grd_fail(host, GRD_ERR_ARG, "split: part %d (fraction %g of %lld samples) would be empty", k, fraction[k],
-                                  (long long)p->data->n);
+                       : grd_fail(host, GRD_ERR_ARG, "split: part %d (fraction %g of %lld samples) would be empty", k,
+                                  fraction[k], (long long)p->data->n);
     }
     grd_free(host, share);
     grd_free(host, quota);

@@ -31,7 +31,8 @@ static grd_status fields(const void *options, grd_field *field, int n, grd_ctx *
         return grd_fail(host, GRD_ERR_ARG, "no field \"%s\"", o->field);
     grd_field *f = &field[i];
     if (f->dtype != GRD_F32)
-        return grd_fail(host, GRD_ERR_ARG, "field \"%s\" is %s, expected f32: put `scale` before it", o->field, grd_dtype_name(f->dtype));
+        return grd_fail(host, GRD_ERR_ARG, "field \"%s\" is %s, expected f32: put `scale` before it", o->field,
+                        grd_dtype_name(f->dtype));
     GRD_TRY(check_list(host, "mean", &o->mean, f));
     GRD_TRY(check_list(host, "std", &o->std, f));
     double lo = 0, hi = 0;
@@ -50,7 +51,8 @@ static grd_status fields(const void *options, grd_field *field, int n, grd_ctx *
     return GRD_OK;
 }
 
-static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample)
+static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                        grd_sample *sample)
 {
     const opts *o = options;
     (void)out;

@@ -66,7 +66,8 @@ static void map_bytes(range r, uint8_t *bytes, float *out, int64_t n)
     }
 }
 
-static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample)
+static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                        grd_sample *sample)
 {
     const opts *o = options;
     (void)out;
@@ -97,6 +98,10 @@ static const grd_option options_table[] = {
 };
 
 const grd_transform grd_transform_scale = {
-    .name = "scale", .doc = "A field's range to another one, as f32: (x - from.lo) / (from.hi - from.lo) * (to.hi - to.lo) + to.lo.",
-    .options = options_table, .options_size = sizeof(opts), .fields = fields, .apply = apply,
+    .name = "scale",
+    .doc = "A field's range to another one, as f32: (x - from.lo) / (from.hi - from.lo) * (to.hi - to.lo) + to.lo.",
+    .options = options_table,
+    .options_size = sizeof(opts),
+    .fields = fields,
+    .apply = apply,
 };

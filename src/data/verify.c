@@ -22,8 +22,8 @@ static grd_status verify_field(grd_host *host, const char *source, int64_t index
             return grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s: %g at element %lld", source, (long long)index, f->name, x,
                             (long long)e);
         if (bounded && !(x >= lo - slack && x <= hi + slack))
-            return grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s: %.9g at element %lld, expected %g..%g", source, (long long)index,
-                            f->name, x, (long long)e, lo, hi);
+            return grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s: %.9g at element %lld, expected %g..%g", source,
+                            (long long)index, f->name, x, (long long)e, lo, hi);
     }
     return GRD_OK;
 }

@@ -36,19 +36,5 @@ grd_status grd_events_text(grd_events *events, double time, int64_t step, const 
 /* A PNG file's bytes; channels 1 grey, 3 RGB, 4 RGBA. */
 grd_status grd_events_image(grd_events *events, double time, int64_t step, const char *tag, int width, int height, int channels,
                             const void *png, size_t png_size);
-/* Counts of n values (F32 or F64) in PyTorch's default bins: edges 0 and +-1e-12 * 1.1^k up to 1e20. NaN and infinity are left out. */
-grd_status grd_events_histogram(grd_events *events, double time, int64_t step, const char *tag, grd_dtype dtype, const void *values,
-                                int64_t n);
-
-/* The HPARAMS tab: names and values of this run, and the tags of the scalars that are its results. Once, at the start, in the folder
- * of the scalars; then grd_events_hparams_end. */
-typedef struct grd_hparam {
-    const char *name;
-    const char *text;      /* NULL: the number counts */
-    double number;
-} grd_hparam;
-grd_status grd_events_hparams(grd_events *events, double time, const grd_hparam *hparam, int n, const char *const *metric_tag,
-                              int n_metrics);
-grd_status grd_events_hparams_end(grd_events *events, double time, bool success);
 
 #endif

@@ -179,6 +179,13 @@ static const grd_option flaky_table[] = {
 };
 
 const grd_source flaky_source = {
-    .name = "flaky", .doc = "A source of the tests.", .options = flaky_table, .options_size = sizeof(flaky_opts), .open = flaky_open,
-    .length = flaky_length, .fields = flaky_fields, .get = flaky_get, .close = free,
+    .name = "flaky",
+    .doc = "A source of the tests.",
+    .options = flaky_table,
+    .options_size = sizeof(flaky_opts),
+    .open = flaky_open,
+    .length = flaky_length,
+    .fields = flaky_fields,
+    .get = flaky_get,
+    .close = free,
 };

@@ -101,7 +101,8 @@ static void missing_files_say_what_was_looked_for(void **state)
     char text[800];
     fails(ctx, GRD_ERR_IO, "idx: /no/such/place: no such folder", grd_dataset_open(ctx, "idx", "dir=/no/such/place", &d));
     assert_null(d);
-    fails(ctx, GRD_ERR_IO, "fashion-mnist: /no/such/place: no such folder; install Debian's package dataset-fashion-mnist, or give dir",
+    fails(ctx, GRD_ERR_IO,
+          "fashion-mnist: /no/such/place: no such folder; install Debian's package dataset-fashion-mnist, or give dir",
           grd_dataset_open(ctx, "fashion-mnist", "dir=/no/such/place", &d));
     snprintf(text, sizeof text,
              "idx: %s: no such file; looked for train-images-idx3-ubyte, train-images-idx3-ubyte.gz, train-images.idx3-ubyte, "
@@ -197,8 +198,9 @@ static void images_and_labels_of_different_counts_are_refused(void **state)
     bytes labels = idx_bytes(1, &n, 10);
     put_idx_pair(dir, 10, "");
     put(dir, "train-labels-idx1-ubyte", labels, labels.size);
-    snprintf(text, sizeof text, "idx: %s/train-images-idx3-ubyte holds 10 records, %s/train-labels-idx1-ubyte 9: they do not belong together",
-             dir, dir);
+    snprintf(text, sizeof text,
+             "idx: %s/train-images-idx3-ubyte holds 10 records, %s/train-labels-idx1-ubyte 9: they do not belong together", dir,
+             dir);
     assert_int_equal(open_dir("", &d), GRD_ERR_FORMAT);
     assert_string_equal(grd_error(ctx), text);
     free(labels.data);

@@ -36,7 +36,8 @@ static void mnist_is_read_whole(void **state)
     snprintf(spec, sizeof spec, "dir=%s", dir);
     expect_set(ctx, "mnist", spec, 60000, (int64_t[]){ 5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949 }, 1567298545);
     snprintf(spec, sizeof spec, "dir=%s part=test", dir);
-    expect_set(ctx, "fashion-mnist", spec, 10000, (int64_t[]){ 980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009 }, 264923200);
+    expect_set(ctx, "fashion-mnist", spec, 10000, (int64_t[]){ 980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009 },
+               264923200);
     grd_close(ctx);
 }
 

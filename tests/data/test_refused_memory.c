@@ -24,8 +24,10 @@ static grd_status everything(grd_ctx *ctx, int workers)
     TRY(grd_dataset_transform(d, "scale", &t));
     TRY(grd_dataset_transform(t, "normalize mean=[0.5] std=[0.5]", &u));
     TRY(grd_dataset_split(u, (double[]){ 0.5, 0.3, 0.2 }, 3, 1, "label", part));
-    TRY(grd_dataset_subsets(part[0], (grd_subset[]){ { .name = "a", .per_class = 1 }, { .name = "b", .count = 10, .stratify = "label" },
-                                                     { .name = "rest" } }, 3, 1, part));
+    TRY(grd_dataset_subsets(
+        part[0],
+        (grd_subset[]){ { .name = "a", .per_class = 1 }, { .name = "b", .count = 10, .stratify = "label" }, { .name = "rest" } },
+        3, 1, part));
     TRY(grd_dataset_select(part[2], (int64_t[]){ 0, 1, 2, 3, 4, 5, 6 }, 7, &few));
     TRY(grd_dataset_verify(ctx, few, NULL, 0));
     TRY(grd_loader_new(ctx, few, &(grd_loader_opts){ .batch = 3, .shuffle = true, .workers = workers }, &l));

@@ -2,6 +2,7 @@
 #include "helper_data.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,7 +87,8 @@ static void unknown_names_get_the_nearest(void **state)
     grd_dataset *d;
     fails(ctx, GRD_ERR_CONFIG, "data: no source \"fashon-mnist\"; did you mean \"fashion-mnist\"?",
           grd_dataset_open(ctx, "fashon-mnist", NULL, &d));
-    fails(ctx, GRD_ERR_CONFIG, "moons: no option \"nois\"; did you mean \"noise\"?", grd_dataset_open(ctx, "moons", "nois=1", &d));
+    fails(ctx, GRD_ERR_CONFIG, "moons: no option \"nois\"; did you mean \"noise\"?",
+          grd_dataset_open(ctx, "moons", "nois=1", &d));
     ok(ctx, grd_dataset_open(ctx, "moons", NULL, &d));
     grd_dataset *t;
     fails(ctx, GRD_ERR_CONFIG, "data: no transform \"normalise\"; did you mean \"normalize\"?",
@@ -111,7 +113,9 @@ static void every_row_has_a_doc_and_help(void **state)
 static void generated_samples_depend_on_seed_and_index_alone(void **state)
 {
     (void)state;
-    static const char *const spec[][2] = { { "spirals", "n=50 classes=4" }, { "moons", "n=50" }, { "random", "n=50 shape=[2,5]" } };
+    static const char *const spec[][2] = { { "spirals", "n=50 classes=4" },
+                                           { "moons", "n=50" },
+                                           { "random", "n=50 shape=[2,5]" } };
     for (int k = 0; k < 3; k++) {
         grd_dataset *a, *b, *c;
         grd_sample *x, *y;
@@ -168,7 +172,8 @@ static void arrays_are_copied_or_borrowed_and_their_labels_checked(void **state)
                            { .name = "label", .dtype = GRD_I32, .classes = 3 } };
     grd_dataset *copy, *lent;
     grd_sample *s;
-    fails(ctx, GRD_ERR_DATA, "array: record 2: label 5, expected 0..2", grd_dataset_from_arrays(ctx, 3, 2, field, data, true, &copy));
+    fails(ctx, GRD_ERR_DATA, "array: record 2: label 5, expected 0..2",
+          grd_dataset_from_arrays(ctx, 3, 2, field, data, true, &copy));
     y[2] = 2;
     ok(ctx, grd_dataset_from_arrays(ctx, 3, 2, field, data, true, &copy));
     ok(ctx, grd_dataset_from_arrays(ctx, 3, 2, field, data, false, &lent));
@@ -227,7 +232,8 @@ static void a_view_outlives_what_it_was_made_from(void **state)
     assert_int_equal(grd_dataset_get(part, 0, NULL, s), GRD_OK);
     grd_sample_free(s, ctx);
     assert_int_equal(grd_dataset_index(part, 2), -1);
-    fails(ctx, GRD_ERR_ARG, "select: entry 1: sample 2, the data set has 2", grd_dataset_select(part, (int64_t[]){ 0, 2 }, 2, &d));
+    fails(ctx, GRD_ERR_ARG, "select: entry 1: sample 2, the data set has 2",
+          grd_dataset_select(part, (int64_t[]){ 0, 2 }, 2, &d));
     grd_dataset_free(NULL);
 }
 
@@ -321,7 +327,8 @@ static void bad_splits_are_refused_with_a_sentence(void **state)
           grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, 1, NULL, part));
     assert_null(part[0]);
     fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "lable", part));
-    fails(ctx, GRD_ERR_ARG, "split: no class index is field \"x\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "x", part));
+    fails(ctx, GRD_ERR_ARG, "split: no class index is field \"x\"",
+          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "x", part));
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10 bad=4", &d));
     fails(ctx, GRD_ERR_DATA, "split: flaky: sample 3: flaky.bin: record 3: found rubbish",
           grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "label", part));
@@ -337,8 +344,11 @@ static void subsets_are_disjoint_and_hold_n_of_each_class(void **state)
     for (int i = 0; i < 600; i++)
         label[i] = i * i % 7 == 1 ? 1 : i % 3 == 0 ? 0 : 2;
     grd_dataset *d = labelled(600, label, 3), *part[5];
-    const grd_subset want[5] = { { .name = "labelled", .per_class = 10 }, { .name = "rest" }, { .name = "holdout", .per_class = 7 },
-                                 { .name = "some", .count = 50 }, { .name = "tenth", .fraction = 0.1, .stratify = "label" } };
+    const grd_subset want[5] = { { .name = "labelled", .per_class = 10 },
+                                 { .name = "rest" },
+                                 { .name = "holdout", .per_class = 7 },
+                                 { .name = "some", .count = 50 },
+                                 { .name = "tenth", .fraction = 0.1, .stratify = "label" } };
     static const int64_t length[5] = { 30, 439, 21, 50, 60 };
     int64_t count[3];
     ok(ctx, grd_dataset_subsets(d, want, 5, 1, part));
@@ -380,7 +390,8 @@ static void fractions_that_add_up_to_one_take_everything(void **state)
         const grd_subset want[3] = { { .name = "a", .fraction = 0.5 }, { .name = "b", .fraction = 0.25, .stratify = "label" },
                                      { .name = "c", .fraction = 0.25 } };
         ok(ctx, grd_dataset_subsets(d, want, 3, 1, part));
-        assert_int_equal(grd_dataset_length(part[0]) + grd_dataset_length(part[1]) + grd_dataset_length(part[2]), grd_dataset_length(d));
+        assert_int_equal(grd_dataset_length(part[0]) + grd_dataset_length(part[1]) + grd_dataset_length(part[2]),
+                         grd_dataset_length(d));
     }
 }
 

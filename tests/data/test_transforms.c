@@ -123,14 +123,17 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
           grd_dataset_transform(u8, "normalize 0.5 0.5", &out));
     fails(ctx, GRD_ERR_ARG, "normalize: mean: 2 values, expected one or 3 (channels of \"image\" [3,7,7])",
           grd_dataset_transform(f32, "normalize mean=[1,2] std=1", &out));
-    fails(ctx, GRD_ERR_ARG, "normalize: std: 0, expected more than 0", grd_dataset_transform(f32, "normalize mean=1 std=0", &out));
+    fails(ctx, GRD_ERR_ARG, "normalize: std: 0, expected more than 0",
+          grd_dataset_transform(f32, "normalize mean=1 std=0", &out));
     fails(ctx, GRD_ERR_CONFIG, "normalize: std is required", grd_dataset_transform(f32, "normalize mean=1", &out));
     fails(ctx, GRD_ERR_ARG, "normalize: no field \"picture\"", grd_dataset_transform(f32, "normalize 0 1 field=picture", &out));
     fails(ctx, GRD_ERR_ARG, "scale: no field \"x\"", grd_dataset_transform(u8, "scale x", &out));
-    fails(ctx, GRD_ERR_ARG, "scale: field \"label\" is a class index, not a quantity", grd_dataset_transform(u8, "scale label", &out));
+    fails(ctx, GRD_ERR_ARG, "scale: field \"label\" is a class index, not a quantity",
+          grd_dataset_transform(u8, "scale label", &out));
     fails(ctx, GRD_ERR_ARG, "scale: the range of field \"image\" is not known; give from=[lo, hi]",
           grd_dataset_transform(f32, "scale", &out));
-    fails(ctx, GRD_ERR_ARG, "scale: from and to are two numbers each: [lo, hi]", grd_dataset_transform(f32, "scale from=3", &out));
+    fails(ctx, GRD_ERR_ARG, "scale: from and to are two numbers each: [lo, hi]",
+          grd_dataset_transform(f32, "scale from=3", &out));
     fails(ctx, GRD_ERR_ARG, "scale: from and to are two numbers each", grd_dataset_transform(f32, "scale from=[5,5]", &out));
     assert_null(out);
 }
@@ -145,7 +148,8 @@ static grd_status keep_fields(const void *options, grd_field *field, int n, grd_
     return n == 2 ? GRD_OK : grd_source_fail(c, GRD_ERR_ARG, "%d fields, expected 2", n);
 }
 
-static grd_status jitter(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample)
+static grd_status jitter(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                         grd_sample *sample)
 {
     (void)options;
     (void)out;
@@ -158,7 +162,8 @@ static grd_status jitter(const void *options, const grd_field *in, const grd_fie
     return GRD_OK;
 }
 
-static grd_status refuse_odd(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key, grd_sample *sample)
+static grd_status refuse_odd(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                             grd_sample *sample)
 {
     (void)options;
     (void)in;
@@ -168,8 +173,57 @@ static grd_status refuse_odd(const void *options, const grd_field *in, const grd
     return *(int32_t *)sample->data[1] % 2 ? grd_sample_fail(sample, GRD_ERR_DATA, "label is odd") : GRD_OK;
 }
 
-static const grd_transform jitter_row = { .name = "jitter", .doc = "test", .fields = keep_fields, .apply = jitter, .random = true };
+static const grd_transform jitter_row = {
+    .name = "jitter", .doc = "test", .fields = keep_fields, .apply = jitter, .random = true
+};
 static const grd_transform even_row = { .name = "even", .doc = "test", .fields = keep_fields, .apply = refuse_odd };
+
+static grd_status shrink_fields(const void *options, grd_field *field, int n, grd_ctx *c)
+{
+    (void)options;
+    (void)n;
+    (void)c;
+    field[0].shape = (grd_shape){ 1, { 10 } };
+    return GRD_OK;
+}
+
+static grd_status keep_ten(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
+                           grd_sample *sample)
+{
+    (void)options;
+    (void)key;
+    (void)n;
+    int64_t skip_n = grd_count(&in[0].shape) - grd_count(&out[0].shape);
+    float *x = sample->data[0];
+    memmove(x, x + skip_n, (size_t)grd_count(&out[0].shape) * sizeof *x);
+    return GRD_OK;
+}
+
+static const grd_transform last_ten_row = { .name = "last_ten", .doc = "test", .fields = shrink_fields, .apply = keep_ten };
+
+static void samples_have_room_for_the_widest_step(void **state)
+{
+    (void)state;
+    ok(ctx, grd_transform_register(ctx, &last_ten_row));
+    grd_dataset *d = with(with(pictures(GRD_U8, 0, 255), "scale"), "last_ten");
+    const grd_field *f;
+    grd_sample *s;
+    grd_loader *l;
+    const grd_batch *b;
+    grd_dataset_fields(d, &f);
+    assert_int_equal(grd_count(&f[0].shape), 10);
+    ok(ctx, grd_sample_new(d, ctx, &s));
+    assert_int_equal(s->capacity[0], 147 * sizeof(float));
+    assert_int_equal(grd_dataset_get(d, 1, NULL, s), GRD_OK);
+    ok(ctx, grd_loader_new(ctx, d, NULL, &l));
+    ok(ctx, grd_loader_start(l, 0, 0));
+    ok(ctx, grd_loader_next(l, &b));
+    for (int e = 0; e < 20; e++)
+        assert_true(((float *)b->data[0])[e] == (float)((e / 10 * 147 + 137 + e % 10) % 256) / 255);
+    assert_memory_equal(s->data[0], (float *)b->data[0] + 10, 10 * sizeof(float));
+    assert_int_equal(((int32_t *)b->data[1])[1], 1);
+    grd_sample_free(s, ctx);
+}
 
 static float first_element(const grd_dataset *d, const grd_key *key)
 {
@@ -213,7 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(scale_divides_bytes_by_255), TEST(scale_takes_any_dtype_and_range),
         TEST(normalize_works_per_channel_and_tracks_the_range), TEST(what_does_not_fit_is_refused_with_a_sentence),
-        TEST(users_transforms_get_their_own_keys_and_their_errors_arrive),
+        TEST(samples_have_room_for_the_widest_step), TEST(users_transforms_get_their_own_keys_and_their_errors_arrive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

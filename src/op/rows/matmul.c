@@ -1,5 +1,6 @@
 /* Matrix products: linear and batched matmul. */
 #include "op/rows/product.h"
+#include "op/rows/walk.h"
 
 /* ---- linear ---- */
 
@@ -50,14 +51,8 @@ static grd_status matmul_shape(grd_infer *f)
     if (ka != kb)
         return grd_refuse(f, "inner sizes differ: %lld of a, %lld of b", (long long)ka, (long long)kb);
     grd_shape *y = &f->out[0];
-    y->rank = a->rank > b->rank ? a->rank : b->rank;
-    for (int i = 0; i < y->rank - 2; i++) {
-        int ia = i - (y->rank - a->rank), ib = i - (y->rank - b->rank);
-        int64_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
-        if (da != db && da != 1 && db != 1)
-            return grd_refuse(f, "leading sizes %lld and %lld do not broadcast", (long long)da, (long long)db);
-        y->dim[i] = da > db ? da : db;
-    }
+    if (!broadcast_dims(a, b, 2, y))
+        return grd_refuse(f, "the dimensions before the last two do not broadcast");
     y->dim[y->rank - 2] = m;
     y->dim[y->rank - 1] = n;
     f->flops = 2.0 * (double)grd_count(y) * (double)ka;
@@ -97,7 +92,7 @@ static void matmul_forward(const grd_args *a)
         const real *x = (const real *)a->in[0] + matrix_of(&a->in_shape[0], a->out_shape, i) * s.m * s.k;
         const real *z = (const real *)a->in[1] + matrix_of(&a->in_shape[1], a->out_shape, i) * s.k * s.n;
         real *y = a->out[0] + i * s.m * s.n;
-        memset(y, 0, sizeof(real) * (size_t)(s.m * s.n));
+        set_zero(y, s.m * s.n);
         product_add(x, s.ta, z, s.tb, y, s.m, s.n, s.k);
     }
 }
@@ -108,7 +103,7 @@ static void matmul_backward(const grd_args *a)
     sizes s = sizes_of(a);
     for (int side = 0; side < 2; side++)
         if (a->din[side])
-            memset(a->din[side], 0, sizeof(real) * (size_t)grd_count(&a->in_shape[side]));
+            set_zero(a->din[side], grd_count(&a->in_shape[side]));
     for (int64_t i = 0; i < s.batches; i++) {
         int64_t ia = matrix_of(&a->in_shape[0], a->out_shape, i) * s.m * s.k, ib = matrix_of(&a->in_shape[1], a->out_shape, i) * s.k * s.n;
         const real *x = (const real *)a->in[0] + ia, *z = (const real *)a->in[1] + ib, *dy = a->dout[0] + i * s.m * s.n;
@@ -126,6 +121,7 @@ static void matmul_backward(const grd_args *a)
 static const grd_op_sample samples[] = {
     { NULL, "a[3,4] b[4,5]" }, { "transpose_a=true", "a[4,3] b[4,5]" }, { "transpose_b=true", "a[2,3,4] b[2,5,4]" },
     { "transpose_a=true transpose_b=true", "a[2,4,3] b[2,5,4]" }, { NULL, "a[2,3,4,5] b[5,2]" }, { NULL, "a[2,1,3,4] b[3,4,2]" },
+    { "transpose_a=true", "a[3,5,2] b[2,1,5,4]" }, { "transpose_b=true", "a[17,21] b[9,21]" },
 };
 
 const grd_op GRD_ROW(matmul) = {

@@ -2,24 +2,21 @@
 #ifndef GRD_OP_ROWS_PRODUCT_H
 #define GRD_OP_ROWS_PRODUCT_H
 
-#include "op/row.h"
+#include "op/rows/sums.h"
 
-/* C [m,n] += op(A) [m,k] op(B) [k,n]; op transposes. The loops are ordered so that the inner one runs along rows of C, or along k where
- * both rows are contiguous. */
+/* C [m,n] += op(A) [m,k] op(B) [k,n]; op transposes. The inner loop runs along rows of B and C, or along k where rows of A and B are both
+ * contiguous; only with both transposed it has a stride. */
 static inline void product_add(const real *a, bool ta, const real *b, bool tb, real *c, int64_t m, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++) {
-        for (int64_t p = 0; !tb && p < k; p++) {
-            real v = ta ? a[p * m + i] : a[i * k + p];
+        real *row = c + i * n;
+        for (int64_t p = 0; !tb && p < k; p++)
+            add_scaled(row, ta ? a[p * m + i] : a[i * k + p], b + p * n, n);
+        for (int64_t j = 0; tb && !ta && j < n; j++)
+            row[j] += dot(a + i * k, b + j * k, k);
+        for (int64_t p = 0; tb && ta && p < k; p++)
             for (int64_t j = 0; j < n; j++)
-                c[i * n + j] += v * b[p * n + j];
-        }
-        for (int64_t j = 0; tb && j < n; j++) {
-            real sum = 0;
-            for (int64_t p = 0; p < k; p++)
-                sum += (ta ? a[p * m + i] : a[i * k + p]) * b[j * k + p];
-            c[i * n + j] += sum;
-        }
+                row[j] += a[p * m + i] * b[j * k + p];
     }
 }
 
@@ -44,8 +41,12 @@ static inline void linear_product(const grd_args *a, real *y)
 {
     int64_t in = a->in_shape[1].dim[1], out = a->in_shape[1].dim[0], rows = grd_count(&a->in_shape[0]) / in;
     const real *b = a->n_in > 2 ? a->in[2] : NULL;
-    for (int64_t i = 0; i < rows * out; i++)
-        y[i] = b ? b[i % out] : 0;
+    for (int64_t i = 0; i < rows; i++) {
+        if (b)
+            memcpy(y + i * out, b, sizeof(real) * (size_t)out);
+        else
+            set_zero(y + i * out, out);
+    }
     product_add(a->in[0], false, a->in[1], true, y, rows, out, in);
 }
 
@@ -54,18 +55,17 @@ static inline void linear_gradients(const grd_args *a, const real *dy)
 {
     int64_t in = a->in_shape[1].dim[1], out = a->in_shape[1].dim[0], rows = grd_count(&a->in_shape[0]) / in;
     if (a->din[0]) {
-        memset(a->din[0], 0, sizeof(real) * (size_t)(rows * in));
+        set_zero(a->din[0], rows * in);
         product_add(dy, false, a->in[1], false, a->din[0], rows, in, out);
     }
     if (a->din[1]) {
-        memset(a->din[1], 0, sizeof(real) * (size_t)(out * in));
+        set_zero(a->din[1], out * in);
         product_add(dy, true, a->in[0], false, a->din[1], out, in, rows);
     }
     if (a->n_in > 2 && a->din[2]) {
-        memset(a->din[2], 0, sizeof(real) * (size_t)out);
+        set_zero(a->din[2], out);
         for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < out; j++)
-                a->din[2][j] += dy[i * out + j];
+            add_scaled(a->din[2], 1, dy + i * out, out);
     }
 }
 

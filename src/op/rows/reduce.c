@@ -1,5 +1,6 @@
 /* Sums and means over axes. */
-#include "op/row.h"
+#include "op/rows/sums.h"
+#include "op/rows/walk.h"
 
 static const grd_option options[] = {
     { "axes", GRD_OPTION_INTS, offsetof(grd_reduce_opts, axes), 0, 0, 0, NULL, 0, "dimensions to reduce; none given: all; negative from the end" },
@@ -32,72 +33,64 @@ static grd_status shape(grd_infer *f)
     for (int i = 0; i < f->in[0].rank; i++)
         if (!gone[i] || o->keepdim)
             y->dim[y->rank++] = gone[i] ? 1 : f->in[0].dim[i];
+    f->scratch = sizeof(double) * (size_t)grd_count(y);
     return GRD_OK;
 }
 
-/* Offset in the output for each element of the input, kept up to date as the input is walked. */
-typedef struct walk {
-    int rank;
-    int64_t dim[GRD_MAX_RANK], stride[GRD_MAX_RANK], index[GRD_MAX_RANK], at, group; /* group: elements that one output gets */
-} walk;
-
-static walk start(const grd_shape *x, const grd_reduce_opts *o)
+/* Over x, with the offsets in y: 0 along what is reduced. */
+static walk start(const grd_args *a)
 {
-    walk w = { .rank = x->rank, .group = 1 };
+    const grd_shape *x = a->in_shape;
+    int64_t stride[2][GRD_MAX_RANK] = { { 0 } }, size = 1;
     bool gone[GRD_MAX_RANK];
-    marked(o, x->rank, gone);
-    int64_t stride = 1;
+    marked(a->attr, x->rank, gone);
     for (int i = x->rank - 1; i >= 0; i--) {
-        w.dim[i] = x->dim[i];
-        w.stride[i] = gone[i] ? 0 : stride;
-        stride *= gone[i] ? 1 : x->dim[i];
-        w.group *= gone[i] ? x->dim[i] : 1;
+        stride[0][i] = gone[i] ? 0 : size;
+        size *= gone[i] ? 1 : x->dim[i];
     }
-    return w;
+    return walk_start(x, stride);
 }
 
-static inline void step(walk *w)
-{
-    for (int i = w->rank - 1; i >= 0; i--) {
-        w->at += w->stride[i];
-        if (++w->index[i] < w->dim[i])
-            return;
-        w->at -= w->stride[i] * w->dim[i];
-        w->index[i] = 0;
-    }
-}
-
-static void reduce(const grd_args *a, bool mean)
+/* Sums are kept in double, whatever the type: they may be long. */
+static void reduce(const grd_args *a, double factor)
 {
     const real *x = a->in[0];
-    real *y = a->out[0];
-    int64_t n = grd_count(a->in_shape), m = grd_count(a->out_shape);
-    memset(y, 0, sizeof(real) * (size_t)m);
-    walk w = start(a->in_shape, a->attr);
-    for (int64_t i = 0; i < n; i++, step(&w))
-        y[w.at] += x[i];
-    for (int64_t i = 0; mean && i < m; i++)
-        y[i] /= (real)w.group;
+    double *sum = a->scratch;
+    int64_t m = grd_count(a->out_shape);
+    memset(sum, 0, sizeof *sum * (size_t)m);
+    walk w = start(a);
+    for (int64_t run = 0; run < w.runs; run++, walk_next(&w), x += w.n) {
+        if (w.step[0] == 0)
+            sum[w.at[0]] += sum_of(x, w.n);
+        else
+            for (int64_t i = 0; i < w.n; i++)
+                sum[w.at[0] + i] += (double)x[i];
+    }
+    for (int64_t i = 0; i < m; i++)
+        a->out[0][i] = (real)(sum[i] * factor);
 }
 
-static void spread(const grd_args *a, bool mean)
+static void repeat(const grd_args *a, double factor)
 {
     real *dx = a->din[0];
-    if (!dx)
-        return;
-    int64_t n = grd_count(a->in_shape);
-    walk w = start(a->in_shape, a->attr);
-    for (int64_t i = 0; i < n; i++, step(&w))
-        dx[i] = mean ? a->dout[0][w.at] / (real)w.group : a->dout[0][w.at];
+    walk w = start(a);
+    for (int64_t run = 0; dx && run < w.runs; run++, walk_next(&w), dx += w.n) {
+        const real *dy = a->dout[0] + w.at[0];
+        for (int64_t i = 0; i < w.n; i++)
+            dx[i] = (real)((double)dy[w.step[0] ? i : 0] * factor);
+    }
 }
 
-static void sum_forward(const grd_args *a) { reduce(a, false); }
-static void sum_backward(const grd_args *a) { spread(a, false); }
-static void mean_forward(const grd_args *a) { reduce(a, true); }
-static void mean_backward(const grd_args *a) { spread(a, true); }
+static double one_over_group(const grd_args *a) { return (double)grd_count(a->out_shape) / (double)grd_count(a->in_shape); }
+
+static void sum_forward(const grd_args *a) { reduce(a, 1); }
+static void sum_backward(const grd_args *a) { repeat(a, 1); }
+static void mean_forward(const grd_args *a) { reduce(a, one_over_group(a)); }
+static void mean_backward(const grd_args *a) { repeat(a, one_over_group(a)); }
 
 static const grd_op_sample samples[] = {
-    { NULL, "x[3,4]:-1..2" }, { "axes=[1]", "x[3,4,2]:-1..3" }, { "axes=[0,-1] keepdim=true", "x[3,4,2]:-1..3" }, { "axes=[-2]", "x[1,5,3]:-1..3" },
+    { NULL, "x[3,4]" }, { "axes=[1]", "x[3,4,2]" }, { "axes=[0,-1] keepdim=true", "x[3,4,2]" }, { "axes=[-2]", "x[1,5,3]" },
+    { "axes=[0]", "x[7,3]:0.5..2" }, { NULL, "x[]" },
 };
 
 const grd_op GRD_ROW(sum) = {
@@ -107,7 +100,7 @@ const grd_op GRD_ROW(sum) = {
 };
 
 const grd_op GRD_ROW(mean) = {
-    .name = "mean", .doc = "Mean over axes.\ny = mean of x over the axes\ndx = dy / count, repeated along them",
+    .name = "mean", .doc = "Mean over axes.\ny = (sum of x over the axes) / count\ndx = dy / count, repeated along them",
     .n_in = 1, .n_out = 1, .options = options, .options_size = sizeof(grd_reduce_opts),
     .shape = shape, .forward = mean_forward, .backward = mean_backward, GRD_SAMPLES(samples),
 };

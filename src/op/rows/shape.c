@@ -1,5 +1,5 @@
 /* Ops that only move elements: reshape, flatten, transpose, slice, concat. */
-#include "op/row.h"
+#include "op/rows/walk.h"
 
 static void copy(const grd_args *a)
 {
@@ -32,16 +32,18 @@ static grd_status reshape_shape(grd_infer *f)
     y->dim[0] = x->dim[0];
     for (int i = 0; i < want->n; i++) {
         int64_t d = want->v[i];
-        if (d < -1 || (d == -1 && rest >= 0) || (d == 0 && i + 1 >= x->rank))
+        if (d < -1 || d > total || (d == -1 && rest >= 0) || (d == 0 && i + 1 >= x->rank))
             return grd_refuse(f, "shape entry %d is %lld: sizes, 0 for one of x, and at most one -1 expected", i, (long long)d);
         if (d == -1)
             rest = i + 1;
         y->dim[i + 1] = d == 0 ? x->dim[i + 1] : d;
         known *= d == -1 ? 1 : y->dim[i + 1];
+        if (known > total) /* before it can overflow */
+            return grd_refuse(f, "%lld values a sample do not fill the wanted shape", (long long)total);
     }
     if (rest >= 0)
         y->dim[rest] = total / known;
-    if (known < 1 || (rest < 0 ? known != total : total % known != 0))
+    if (rest < 0 ? known != total : total % known != 0)
         return grd_refuse(f, "%lld values a sample do not fit into the wanted shape of %lld", (long long)total, (long long)known);
     return GRD_OK;
 }
@@ -117,24 +119,20 @@ static grd_status transpose_shape(grd_infer *f)
 /* Walks y in order; `forward` copies x to y, else y's gradient to x's. */
 static void permute(const grd_args *a, const real *from, real *to, bool forward)
 {
-    const grd_shape *x = a->in_shape, *y = a->out_shape;
-    int perm[GRD_MAX_RANK], rank = x->rank;
-    int64_t stride[GRD_MAX_RANK], index[GRD_MAX_RANK] = { 0 }, n = grd_count(y), at = 0;
-    permutation(a->attr, rank, perm);
-    for (int i = 0; i < rank; i++)
-        stride[i] = grd_span(x, perm[i] + 1, rank);
-    for (int64_t e = 0; e < n; e++) {
-        if (forward)
-            to[e] = from[at];
-        else
-            to[at] = from[e];
-        for (int i = rank - 1; i >= 0; i--) {
-            at += stride[i];
-            if (++index[i] < y->dim[i])
-                break;
-            at -= stride[i] * y->dim[i];
-            index[i] = 0;
-        }
+    const grd_shape *x = a->in_shape;
+    int perm[GRD_MAX_RANK];
+    int64_t stride[2][GRD_MAX_RANK] = { { 0 } };
+    permutation(a->attr, x->rank, perm);
+    for (int i = 0; i < x->rank; i++)
+        stride[0][i] = grd_span(x, perm[i] + 1, x->rank);
+    walk w = walk_start(a->out_shape, stride);
+    for (int64_t run = 0; run < w.runs; run++, walk_next(&w)) {
+        const real *source = from + (forward ? w.at[0] : run * w.n);
+        real *target = to + (forward ? run * w.n : w.at[0]);
+        for (int64_t i = 0; forward && i < w.n; i++)
+            target[i] = source[i * w.step[0]];
+        for (int64_t i = 0; !forward && i < w.n; i++)
+            target[i * w.step[0]] = source[i];
     }
 }
 
@@ -146,7 +144,8 @@ static void transpose_backward(const grd_args *a)
         permute(a, a->dout[0], a->din[0], false);
 }
 
-static const grd_op_sample transpose_samples[] = { { NULL, "x[3,4]" }, { NULL, "x[2,3,5]" }, { "perm=[0,2,3,1]", "x[2,3,4,5]" }, { "perm=[2,0,1]", "x[2,1,3]" } };
+static const grd_op_sample transpose_samples[] = { { NULL, "x[3,4]" }, { NULL, "x[2,3,5]" }, { "perm=[0,2,3,1]", "x[2,3,4,5]" }, { "perm=[2,0,1]", "x[2,1,3]" },
+                                                   { "perm=[1,-1,0,2]", "x[3,2,5,4]" } };
 
 const grd_op GRD_ROW(transpose) = {
     .name = "transpose",
@@ -175,11 +174,13 @@ static bool cut_of(const grd_slice_opts *o, const grd_shape *x, cut *c)
     c->size = x->dim[c->axis];
     c->start = o->start < 0 ? o->start + c->size : o->start;
     int64_t stop = o->stop <= 0 ? o->stop + c->size : o->stop;
+    if (c->start < 0 || stop > c->size || c->start >= stop)
+        return false;
     c->step = o->step;
     c->outer = grd_span(x, 0, c->axis);
     c->inner = grd_span(x, c->axis + 1, x->rank);
     c->count = (stop - c->start + c->step - 1) / c->step;
-    return c->start >= 0 && stop <= c->size && c->start < stop;
+    return true;
 }
 
 static grd_status slice_shape(grd_infer *f)
