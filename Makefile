@@ -1,27 +1,76 @@
-# Thin: all knowledge is in CMakeLists.txt. `make` builds, `make demo` runs the main job, `make check` runs the tests.
-BUILD ?= build
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-CMAKE_FLAGS ?=
+# Thin: what is built and how stands in CMakeLists.txt.
+#
+#   make           build/gradus and build/libgradus.*
+#   make demo      the main job on Fashion-MNIST
+#   make check     all tests
+#   make install   into PREFIX (/usr/local)
+#   make help      the rest
+#
+# Variables: BUILD=folder  CMAKE_FLAGS="-DGRADUS_ONEDNN=OFF"  ARGS="run.seed=2" (of demo)  SETUP=no (do not look at packages)
 
-all: $(BUILD)/CMakeCache.txt
+BUILD = build
+CMAKE_FLAGS =
+ARGS =
+SETUP = yes
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# The second compiler and the sanitizers have build folders of their own. Assertions are on there.
+SAN = -DGRADUS_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g'
+
+all: check-packages configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
-$(BUILD)/CMakeCache.txt: packages.txt
-	@tools/setup.sh
-	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS)
+demo: packages configure
+	@cmake --build $(BUILD) -j $(JOBS)
+	$(BUILD)/gradus train recipes/autoencoder-transfer.yaml $(ARGS)
 
-# Pretrains an autoencoder on Fashion-MNIST, then a classifier on 100 labels, against scratch and linear.
-demo: all
-	@$(BUILD)/gradus train recipes/autoencoder-transfer.yaml $(ARGS)
+check: packages configure
+	@cmake --build $(BUILD) -j $(JOBS) --target all tests
+	@cd $(BUILD) && ctest --output-on-failure --no-tests=error -j $(JOBS)
 
-check: all
-	@cmake --build $(BUILD) -j $(JOBS) --target tests
-	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+# With clang; CI's flags.
+check-clang:
+	@$(MAKE) --no-print-directory check BUILD=$(BUILD)-clang \
+	    CMAKE_FLAGS="-DCMAKE_C_COMPILER=clang -DGRADUS_WERROR=ON $(CMAKE_FLAGS)"
+
+# All tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+check-asan: packages
+	@cmake -S . -B $(BUILD)-asan -DGRADUS_SANITIZE=address $(SAN) $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)-asan -j $(JOBS) --target gradus tests
+	@cd $(BUILD)-asan && ctest --output-on-failure --no-tests=error -j $(JOBS)
+
+# The tests of the loader under ThreadSanitizer; the OpenMP runtime is not instrumented, so no others.
+check-tsan: packages
+	@cmake -S . -B $(BUILD)-tsan -DGRADUS_SANITIZE=thread $(SAN) $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)-tsan -j $(JOBS) --target tests_data
+	@cd $(BUILD)-tsan && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^data/'
+
+# Without oneDNN: our own kernels run everything.
+check-plain: packages
+	@cmake -S . -B $(BUILD)-plain -DGRADUS_ONEDNN=OFF $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)-plain -j $(JOBS) --target gradus tests_ops tests_plan tests_backend
+	@cd $(BUILD)-plain && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^(ops|plan|backend)/'
 
 install: all
-	@cmake --install $(BUILD)
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain
 
-.PHONY: all demo check install clean
+help:
+	@sed -n '3,9s/^# *//p' Makefile
+	@echo "make check-clang | check-asan | check-tsan | check-plain | clean"
+
+# Installs what is missing; plain `make` only says what is missing.
+packages:
+	@if [ '$(SETUP)' = yes ]; then tools/setup.sh; fi
+
+check-packages:
+	@if [ '$(SETUP)' = yes ]; then tools/setup.sh --check; fi
+
+# Runs each time, which costs a second: new source files and changed CMAKE_FLAGS are seen.
+configure:
+	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
+
+.NOTPARALLEL:
+.PHONY: all demo check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure

@@ -1,5 +1,5 @@
-/* From `model`, `loss` and `metrics` to a graph. A layer entry is NAME, {NAME: value} or {NAME: {...}}, with `as: NAME` beside it; NAME is a
- * block, a layer, or one of the two joins concat and add. $NAME stands for a constant of `model` or an argument of a block. */
+/* From `model` to the layers of a graph. An entry is NAME, {NAME: value} or {NAME: {...}}, with `as: NAME` beside it; NAME is a block, a
+ * layer, or one of the two joins concat and add. $NAME stands for a constant of `model` or an argument of a block. */
 #include "config/pipeline.h"
 
 #include "base/options.h"

@@ -77,7 +77,7 @@ static grd_status read_map(grd_reader *r, int depth, grd_yaml *map)
         if (r->event.type != YAML_SCALAR_EVENT)
             return fail_at(r, line, "%s", "a key must be a single word");
         GRD_TRY(plain_only(r, r->event.data.scalar.anchor, r->event.data.scalar.tag));
-        const char *key;
+        const char *key = NULL;
         GRD_TRY(scalar_text(r, &key));
         if (strcmp(key, "<<") == 0)
             return fail_at(r, line, "%s: merge keys are not read here; use extends", key);

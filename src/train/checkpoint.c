@@ -7,8 +7,6 @@
 #include "train/trainer.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,20 +64,25 @@ static bool is_second_name(const char *name, const char *stage)
            strcmp(name + n - 4, ".pth") == 0;
 }
 
-/* Removes best.pth's second names other than `keep`, and with `all` what a killed run has left: half-written files, checkpoints. */
-static void tidy(const grd_train_state *now, const char *keep, bool all)
+/* Before a run (keep NULL): what a killed process has left half-written and, unless it is resumed, the checkpoints of a run before.
+ * Later: second names of best.pth other than `keep`. */
+static bool unwanted(const char *name, const grd_train_state *now, const char *keep)
+{
+    if (keep)
+        return is_second_name(name, now->stage) && strcmp(name, keep) != 0;
+    if (begins(name, "last.pth.tmp") || begins(name, "best.pth.tmp"))
+        return true;
+    return !now->resumed && (strcmp(name, "last.pth") == 0 || strcmp(name, "best.pth") == 0 || is_second_name(name, now->stage));
+}
+
+static void tidy(const grd_train_state *now, const char *keep)
 {
     DIR *dir = opendir(now->dir);
     if (!dir)
         return;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        const char *name = entry->d_name;
-        bool old = is_second_name(name, now->stage) && (!keep || strcmp(name, keep) != 0);
-        bool half = begins(name, "last.pth.tmp") || begins(name, "best.pth.tmp");
-        bool stale = !now->resumed && (strcmp(name, "last.pth") == 0 || strcmp(name, "best.pth") == 0);
-        if ((old && (keep || stale || !now->resumed)) || (all && (half || stale)))
-            (void)unlinkat(dirfd(dir), name, 0);
-    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (unwanted(entry->d_name, now, keep))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
 }
 
@@ -98,7 +101,7 @@ static grd_status second_name(checkpoint *c, const grd_trainer *t)
         grd_free(c->host, bytes);
         GRD_TRY(status);
     }
-    tidy(&t->now, name, false);
+    tidy(&t->now, name);
     return GRD_OK;
 }
 
@@ -124,12 +127,13 @@ static grd_status save_all(checkpoint *c, grd_trainer *t)
     return GRD_OK;
 }
 
-static void begin(checkpoint *c, grd_trainer *t)
+static grd_status begin(checkpoint *c, grd_trainer *t)
 {
-    tidy(&t->now, NULL, true);
+    tidy(&t->now, NULL);
     c->best_step = t->now.resumed ? grd_snapshot_best_step(t, c->best) : -1;
     c->timer = grd_clock();
     c->started = true;
+    return c->best_step >= 0 && c->best_step == t->best.step ? second_name(c, t) : GRD_OK;
 }
 
 static grd_status on_checkpoint(void *state, grd_event event, const grd_train_state *now, grd_trainer *t)
@@ -137,7 +141,7 @@ static grd_status on_checkpoint(void *state, grd_event event, const grd_train_st
     checkpoint *c = state;
     (void)now;
     switch (event) {
-    case GRD_EVENT_START: begin(c, t); break;
+    case GRD_EVENT_START: return begin(c, t);
     case GRD_EVENT_STEP_END:
         if (c->opts.seconds > 0 && grd_clock() - c->timer >= c->opts.seconds)
             grd_trainer_checkpoint(t);

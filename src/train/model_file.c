@@ -3,7 +3,6 @@
 
 #include "base/ctx.h"
 #include "format/pth.h"
-#include "plan/model.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@
 
 grd_status grd_model_save(grd_model *model, const char *path)
 {
-    grd_host *host = &model->ctx->host;
+    grd_host *host = &grd_graph_ctx(grd_model_graph(model))->host;
     grd_arena arena;
     grd_arena_init(&arena, host);
     int64_t n;
@@ -23,7 +22,7 @@ grd_status grd_model_save(grd_model *model, const char *path)
 
 grd_status grd_model_load(grd_model *model, const char *path, const grd_load_opts *opts, int *loaded)
 {
-    grd_host *host = &model->ctx->host;
+    grd_host *host = &grd_graph_ctx(grd_model_graph(model))->host;
     grd_pth pth;
     GRD_TRY(grd_pth_read(host, path, &pth));
     const grd_value *dict = grd_state_dict_find(pth.root);

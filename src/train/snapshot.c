@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "format/pth.h"
-#include "plan/model.h"
 #include "train/state_dict.h"
 
 #include <inttypes.h>
