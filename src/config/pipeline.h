@@ -29,7 +29,10 @@ typedef struct grd_stage_net {
     int n_metrics;
     const char *target;              /* field of the (first) loss */
     const char *loss_op;
+    bool one_loss;                   /* the loss is one op, unweighted */
     bool reconstructs;               /* the loss' target is the input */
+    grd_var confusion;               /* counts [classes, classes]; GRD_NONE if the model does not classify */
+    int64_t classes;
 } grd_stage_net;
 
 typedef struct grd_stage {
