@@ -82,7 +82,7 @@ static grd_status build_term(grd_builder *b, const grd_yaml *node, loss_term *te
 {
     grd_row_ref row;
     const grd_op *op;
-    void *options;
+    void *options = NULL;
     grd_loss_section section;
     GRD_TRY(read_term(b, node, &row, &op, &options, &section));
     grd_var in[2] = { b->net->output };

@@ -20,6 +20,14 @@ typedef struct grd_stage_data {
     int n_fields;
 } grd_stage_data;
 
+/* A part of a source that stays open for the stages that follow. */
+typedef struct grd_kept_part {
+    const grd_source *source;
+    const grd_yaml *node;            /* the data section that opened it */
+    int part;
+    grd_dataset *set;
+} grd_kept_part;
+
 /* The model of a stage. */
 typedef struct grd_stage_net {
     grd_graph *graph;
@@ -61,12 +69,16 @@ struct grd_pipeline {
     char dir[1024], name[96];
     bool resumes;                    /* opened from a run's folder */
     grd_stage stage[GRD_MAX_STAGES];
+    grd_kept_part kept[2 * GRD_MAX_STAGES];
+    int n_kept;
     int64_t *confusion;
 };
 
+void grd_pipeline_free_child(void *self);
 void grd_pipeline_say(const grd_pipeline *p, const char *format, ...) GRD_PRINTF(2, 3);
 
 /* datasets.c */
+void grd_drop_kept(grd_pipeline *p);
 grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data);
 void grd_stage_close_data(grd_stage_data *data);
 

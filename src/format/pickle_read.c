@@ -128,17 +128,18 @@ static grd_value *node_of(machine *m, int depth, grd_value_kind kind)
 
 /* ---- depth: a value may not contain itself, nor nest too deep ---- */
 
-static bool too_deep(const grd_value *v, int room)
+/* `looks` bounds the walk: shared nodes could make it exponential. */
+static bool too_deep(const grd_value *v, int room, int *looks)
 {
-    if (room == 0)
+    if (room == 0 || ++*looks > MAX_NODES)
         return true;
     if (v->kind == GRD_VALUE_DICT)
         for (int i = 0; i < v->dict.n; i++)
-            if (too_deep(v->dict.item[i].value, room - 1))
+            if (too_deep(v->dict.item[i].value, room - 1, looks))
                 return true;
     if (v->kind == GRD_VALUE_LIST || v->kind == GRD_VALUE_TUPLE)
         for (int i = 0; i < v->list.n; i++)
-            if (too_deep(v->list.item[i], room - 1))
+            if (too_deep(v->list.item[i], room - 1, looks))
                 return true;
     return false;
 }
@@ -501,7 +502,8 @@ static grd_status run(machine *m)
     if (m->stack.n != 1 || m->stack.item[0].kind != VALUE)
         return bad(m, "it does not end in one value");
     m->p->root = m->stack.item[0].value;
-    return too_deep(m->p->root, GRD_PTH_MAX_DEPTH) ? bad(m, "nested too deep, or containing itself") : GRD_OK;
+    int looks = 0;
+    return too_deep(m->p->root, GRD_PTH_MAX_DEPTH, &looks) ? bad(m, "nested too deep, or containing itself") : GRD_OK;
 }
 
 grd_status grd_pickle_read(grd_pickle *pickle)

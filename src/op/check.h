@@ -46,7 +46,8 @@ double grd_trial_get(const grd_trial *trial, const void *reals, int64_t i);
 void grd_trial_set(const grd_trial *trial, void *reals, int64_t i, double value);
 
 /* Gradient of a randomly projected output against fourth-order central differences: the largest max|a-n| / (max|a| + max|n| + floor)
- * over the inputs; 1 if anything is not finite. Double rows. */
-grd_status grd_trial_gradient_error(grd_trial *trial, double floor, double *error);
+ * over the inputs; 1 if anything is not finite. At most `most` elements of an input are moved, spread over it. Double rows. */
+enum { GRD_TRIAL_ELEMENTS = 512 };
+grd_status grd_trial_gradient_error(grd_trial *trial, int64_t most, double floor, double *error);
 
 #endif
