@@ -12,6 +12,7 @@ BUILD = build
 CMAKE_FLAGS =
 ARGS =
 SETUP = yes
+MAKEFLAGS += --no-print-directory
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 # The second compiler and the sanitizers have build folders of their own. Assertions are on there.

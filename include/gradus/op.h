@@ -105,6 +105,8 @@ typedef struct grd_op {
                                     max|a-b| / (max|b| + 1e-6) per tensor; 0 = 1e-5 */
 } grd_op;
 
+#define GRD_GRADCHECK_BOUND 1e-7 /* largest relative error of a gradient against differences */
+
 /* Adds a user's op. f64 may be NULL (no double graphs, no gradient check then). Rows must outlive the context. */
 GRD_API grd_status grd_op_register(grd_ctx *ctx, const grd_op *f32, const grd_op *f64);
 /* The row with that name, or NULL. dtype GRD_F32 or GRD_F64. Internal rows are found too. */

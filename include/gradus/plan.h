@@ -4,6 +4,7 @@
 #define GRADUS_PLAN_H
 
 #include <gradus/graph.h>
+#include <gradus/op.h>
 
 #include <stdio.h>
 
@@ -123,10 +124,8 @@ GRD_API double grd_plan_check_error(const grd_plan *plan, const char **step);
 typedef struct grd_gradcheck_result {
     const char *name;      /* of the row, or of the parameter; valid as long as ctx or model */
     double max_rel_error;  /* max|a-n| / (max|a| + max|n| + 1e-12) */
-    bool pass;             /* <= 1e-7 */
+    bool pass;             /* <= GRD_GRADCHECK_BOUND */
 } grd_gradcheck_result;
-
-#define GRD_GRADCHECK_BOUND 1e-7
 
 /* The gradients of one row on all its samples, in double. */
 GRD_API grd_status grd_gradcheck_op(grd_ctx *ctx, const char *op, grd_gradcheck_result *result);

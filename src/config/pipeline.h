@@ -20,14 +20,6 @@ typedef struct grd_stage_data {
     int n_fields;
 } grd_stage_data;
 
-/* A part of a source that stays open for the stages that follow. */
-typedef struct grd_kept_part {
-    const grd_source *source;
-    const grd_yaml *node;            /* the data section that opened it */
-    int part;
-    grd_dataset *set;
-} grd_kept_part;
-
 /* The model of a stage. */
 typedef struct grd_stage_net {
     grd_graph *graph;
@@ -37,10 +29,7 @@ typedef struct grd_stage_net {
     int n_metrics;
     const char *target;              /* field of the (first) loss */
     const char *loss_op;
-    bool one_loss;                   /* the loss is one op, unweighted */
     bool reconstructs;               /* the loss' target is the input */
-    grd_var confusion;               /* counts [classes, classes]; GRD_NONE if the model does not classify */
-    int64_t classes;
 } grd_stage_net;
 
 typedef struct grd_stage {
@@ -69,16 +58,12 @@ struct grd_pipeline {
     char dir[1024], name[96];
     bool resumes;                    /* opened from a run's folder */
     grd_stage stage[GRD_MAX_STAGES];
-    grd_kept_part kept[2 * GRD_MAX_STAGES];
-    int n_kept;
     int64_t *confusion;
 };
 
-void grd_pipeline_free_child(void *self);
 void grd_pipeline_say(const grd_pipeline *p, const char *format, ...) GRD_PRINTF(2, 3);
 
 /* datasets.c */
-void grd_drop_kept(grd_pipeline *p);
 grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data);
 void grd_stage_close_data(grd_stage_data *data);
 

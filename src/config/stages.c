@@ -95,8 +95,6 @@ static grd_status read_kind(grd_stage *s, const grd_yaml *all)
     return GRD_OK;
 }
 
-static grd_status check_init(grd_stage *s);
-
 grd_status grd_stage_read(grd_stage *s)
 {
     grd_host *host = s->pipeline->host;
@@ -118,7 +116,6 @@ grd_status grd_stage_read(grd_stage *s)
         GRD_TRY(grd_section_read(host, &grd_section_stop, stop, NULL, &s->stop));
     }
     GRD_TRY(grd_section_read(host, &grd_section_init, grd_yaml_get(all, "init"), NULL, &s->init));
-    GRD_TRY(check_init(s));
     GRD_TRY(read_optim(s, grd_yaml_get(all, "optim")));
     return read_schedule(s, grd_yaml_get(all, "schedule"));
 }
@@ -138,33 +135,6 @@ grd_status grd_stage_find(grd_pipeline *p, const char *name, grd_stage **stage)
 
 /* ---- where it starts ---- */
 
-static bool is_checkpoint(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 4 && strcmp(name + n - 4, ".pth") == 0;
-}
-
-/* Known before anything runs: the stage that is to come before this one. */
-static grd_status check_init(grd_stage *s)
-{
-    grd_pipeline *p = s->pipeline;
-    const grd_yaml *init = grd_yaml_get(s->config->all, "init"), *from = grd_yaml_get(init, "from");
-    grd_stage *other;
-    if (!init)
-        return GRD_OK;
-    if (!from)
-        return s->init.freeze ? GRD_OK : grd_yaml_fail(p->host, init, "init: from is missing: a stage, or a .pth file");
-    if (is_checkpoint(s->init.from))
-        return GRD_OK;
-    if (grd_stage_find(p, s->init.from, &other) != GRD_OK)
-        return grd_yaml_fail_in(p->host, from);
-    if (other - p->stage >= s->index)
-        return grd_yaml_fail(p->host, from, "init: stage \"%s\" does not come before \"%s\"", s->init.from, s->config->name);
-    if (other->linear)
-        return grd_yaml_fail(p->host, from, "init: stage \"%s\" is linear in closed form: it has no layers to take", s->init.from);
-    return GRD_OK;
-}
-
 grd_status grd_stage_path(const grd_stage *s, const char *file, char path[1200])
 {
     int n = snprintf(path, 1200, "%s/%s%s%s", s->pipeline->dir, s->config->name, *file ? "/" : "", file);
@@ -175,23 +145,34 @@ grd_status grd_stage_path(const grd_stage *s, const char *file, char path[1200])
 static grd_status take_weights(grd_stage *s, grd_model *model)
 {
     grd_pipeline *p = s->pipeline;
-    const grd_yaml *layers = grd_yaml_get(grd_yaml_get(s->config->all, "init"), "layers");
+    const grd_yaml *node = grd_yaml_get(s->config->all, "init"), *layers = node ? grd_yaml_get(node, "layers") : NULL;
+    const grd_yaml *from = node ? grd_yaml_get(node, "from") : NULL;
     char path[1200];
-    int loaded;
     if (!s->init.from)
-        return GRD_OK;
-    if (is_checkpoint(s->init.from)) {
+        return node ? grd_yaml_fail(p->host, node, "init: from is missing: a stage, or a .pth file") : GRD_OK;
+    size_t length = strlen(s->init.from);
+    if (length > 4 && strcmp(s->init.from + length - 4, ".pth") == 0) {
         snprintf(path, sizeof path, "%s", s->init.from);
     } else {
         grd_stage *other;
-        GRD_TRY(grd_stage_find(p, s->init.from, &other));
+        if (grd_stage_find(p, s->init.from, &other) != GRD_OK)
+            return grd_yaml_fail_in(p->host, from);
+        if (other->index >= s->index)
+            return grd_yaml_fail(p->host, from, "init: stage \"%s\" does not come before \"%s\"", s->init.from, s->config->name);
         GRD_TRY(grd_stage_path(other, "best.pth", path));
     }
-    if (!layers)
-        return grd_model_load(model, path, NULL, &loaded);
-    bool list = layers->kind == GRD_YAML_LIST;
-    for (const grd_yaml *c = list ? layers->first : layers; c; c = list ? c->next : NULL)
-        GRD_TRY(grd_model_load(model, path, &(grd_load_opts){ .prefix = c->text }, &loaded));
+    bool list = layers && layers->kind == GRD_YAML_LIST;
+    for (const grd_yaml *c = list ? layers->first : layers; c || !layers; c = list ? c->next : NULL) {
+        const char *prefix = c && c->text ? c->text : NULL;
+        int loaded;
+        GRD_TRY(grd_model_load(model, path, &(grd_load_opts){ .prefix = prefix }, &loaded));
+        if (prefix && !loaded)
+            return grd_yaml_fail(p->host, c, "init: layers: %s has no parameters under \"%s\"", path, prefix);
+        if (s->init.freeze)
+            grd_model_freeze(model, prefix ? prefix : "", true);
+        if (!c)
+            break;
+    }
     return GRD_OK;
 }
 

@@ -34,7 +34,6 @@ const grd_yaml *grd_yaml_get(const grd_yaml *map, const char *key);
 bool grd_yaml_is_null(const grd_yaml *node);
 bool grd_yaml_is(const grd_yaml *node, const char *text); /* a scalar with that text */
 void grd_yaml_append(grd_yaml *parent, grd_yaml *child);
-bool grd_yaml_same(const grd_yaml *a, const grd_yaml *b); /* in content; either may be NULL */
 grd_yaml *grd_yaml_copy(grd_arena *arena, const grd_yaml *node);
 /* A new tree: maps merge, everything else in `over` replaces. Where a map's one key names a row (optim, schedule, loss), another
  * row replaces it. Either may be NULL. */

@@ -123,7 +123,7 @@ static int by_name(const void *a, const void *b)
 grd_status grd_zip_open(grd_zip *zip, grd_arena *arena, const char *name, const uint8_t *bytes, size_t size, uint64_t *budget)
 {
     *zip = (grd_zip){ .arena = arena, .name = name, .bytes = bytes, .size = size, .budget = budget };
-    directory dir;
+    directory dir = { 0 };
     GRD_TRY(find_directory(zip, &dir));
     zip->entry = grd_arena_alloc(arena, (size_t)(dir.entries + 1) * sizeof *zip->entry);
     if (!zip->entry)
@@ -216,7 +216,7 @@ grd_status grd_zip_load(grd_zip *zip, grd_zip_entry *entry)
 {
     if (entry->data)
         return GRD_OK;
-    const uint8_t *packed, *data;
+    const uint8_t *packed = NULL, *data = NULL;
     GRD_TRY(packed_bytes(zip, entry, &packed));
     if (entry->flags & ENCRYPTED)
         return broken_entry(zip, entry, "is encrypted");

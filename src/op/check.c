@@ -2,10 +2,6 @@
 
 #include "base/ctx.h"
 #include "base/options.h"
-#include "op/registry.h"
-
-#include <gradus/plan.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,27 +330,5 @@ grd_status grd_trial_gradient_error(grd_trial *t, int64_t most, double floor, do
     for (int i = 0; i < t->n_in; i++)
         if (grd_trial_kind(t, i) == GRD_KIND_REAL)
             *error = fmax(*error, tensor_error(t, i, most, floor));
-    return GRD_OK;
-}
-
-grd_status grd_gradcheck_op(grd_ctx *ctx, const char *name, grd_gradcheck_result *result)
-{
-    const grd_op *op = grd_op_find(ctx, name, GRD_F64);
-    if (!op)
-        return grd_fail(&ctx->host, GRD_ERR_ARG, "gradient check: there is no op \"%s\" with a double row", name);
-    *result = (grd_gradcheck_result){ op->name, 0, true };
-    for (int s = 0; s < op->n_samples; s++) {
-        grd_trial trial;
-        double error = 0;
-        grd_status status = grd_trial_begin(&trial, &ctx->host, op, GRD_F64, &op->samples[s], ctx->seed + 1);
-        if (status == GRD_OK)
-            status = grd_trial_gradient_error(&trial, GRD_TRIAL_ELEMENTS, 1e-12, &error);
-        else if (status == GRD_ERR_SHAPE)
-            grd_fail(&ctx->host, status, "op \"%s\": sample %d is refused: %s", name, s, trial.infer.why);
-        grd_trial_end(&trial);
-        GRD_TRY(status);
-        result->max_rel_error = fmax(result->max_rel_error, error);
-    }
-    result->pass = result->max_rel_error <= GRD_GRADCHECK_BOUND;
     return GRD_OK;
 }

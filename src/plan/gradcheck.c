@@ -1,4 +1,5 @@
-/* The gradients of a whole model against fourth-order central differences, in double. */
+/* Gradients against fourth-order central differences, in double: of a row on its samples, of a whole model. */
+#include "op/check.h"
 #include "plan/model.h"
 
 #include <math.h>
@@ -99,5 +100,27 @@ grd_status grd_gradcheck_model(grd_model *m, grd_var loss, const grd_shape *inpu
         ++*n;
         grd_model_touch(m);
     }
+    return GRD_OK;
+}
+
+grd_status grd_gradcheck_op(grd_ctx *ctx, const char *name, grd_gradcheck_result *result)
+{
+    const grd_op *op = grd_op_find(ctx, name, GRD_F64);
+    if (!op)
+        return grd_fail(&ctx->host, GRD_ERR_ARG, "gradient check: there is no op \"%s\" with a double row", name);
+    *result = (grd_gradcheck_result){ op->name, 0, true };
+    for (int s = 0; s < op->n_samples; s++) {
+        grd_trial trial;
+        double error = 0;
+        grd_status status = grd_trial_begin(&trial, &ctx->host, op, GRD_F64, &op->samples[s], ctx->seed + 1);
+        if (status == GRD_OK)
+            status = grd_trial_gradient_error(&trial, GRD_TRIAL_ELEMENTS, 1e-12, &error);
+        else if (status == GRD_ERR_SHAPE)
+            grd_fail(&ctx->host, status, "op \"%s\": sample %d is refused: %s", name, s, trial.infer.why);
+        grd_trial_end(&trial);
+        GRD_TRY(status);
+        result->max_rel_error = fmax(result->max_rel_error, error);
+    }
+    result->pass = result->max_rel_error <= GRD_GRADCHECK_BOUND;
     return GRD_OK;
 }

@@ -55,7 +55,7 @@ static void numbers_of(grd_trainer *t, number out[NUMBERS])
 /* What a resume must find unchanged: with other values there is no going on with the same bits. */
 static void conditions_of(const grd_trainer *t, const char *key[5], int64_t value[5])
 {
-    const char *const names[5] = { "train_samples", "run_batch", "accumulate", "shuffle", "seed" };
+    const char *const names[5] = { "train_samples", "batch_size", "accumulate", "shuffle", "seed" };
     const int64_t now[5] = { grd_dataset_length(t->opts.train), t->opts.batch, t->opts.accumulate, !t->opts.no_shuffle,
                              (int64_t)t->opts.seed };
     memcpy(key, names, sizeof names);

@@ -23,6 +23,7 @@ static void build(run *r)
     grd_var y = grd_input(r->graph, "label", GRD_I32, 1, (int64_t[]){ GRD_VARIES });
     grd_var h = grd_relu(grd_batchnorm(grd_linear(x, &(grd_linear_opts){ .out = 24 }), NULL));
     h = grd_linear(grd_dropout(h, 0.1), &(grd_linear_opts){ .out = 3 });
+    r->logits = h;
     r->loss = grd_cross_entropy(h, y, NULL);
     r->accuracy = grd_accuracy(h, y, NULL);
 }

@@ -14,7 +14,7 @@
 typedef struct run {
     grd_ctx *ctx;
     grd_graph *graph;
-    grd_var loss, accuracy;
+    grd_var logits, loss, accuracy;
     grd_model *model;
     grd_dataset *train, *val;
     grd_trainer_opts opts;     /* filled by run_open, to be changed before run_start */

@@ -1,0 +1,336 @@
+/* Stopped, killed, out of disk: what is on disk is whole, and a resumed run ends with the same bits as one never stopped. */
+#define _GNU_SOURCE
+#include "helper_train.h"
+
+#include "base/ctx.h"
+#include "format/pth.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EPOCHS = 4, STEPS = 4 * EPOCHS /* 7 batches in groups of 2 */ };
+
+static volatile int stop;
+
+typedef struct stopper { int64_t at; int pause; } stopper; /* step at which the flag goes up; microseconds a step */
+static stopper stopping;
+
+static grd_status on_stopper(void *state, grd_event event, const grd_train_state *now, grd_trainer *trainer)
+{
+    (void)state, (void)trainer;
+    if (event == GRD_EVENT_STEP_END && stopping.pause)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000L * stopping.pause }, NULL);
+    if (event == GRD_EVENT_STEP_END && now->step == stopping.at)
+        stop = 1;
+    return GRD_OK;
+}
+
+static const grd_handler stopper_row = { .name = "stopper", .on = on_stopper };
+
+/* One part of a run in `dir`, with all that has state: plateau schedule, early stopping, momentum, dropout, batch norm. */
+static grd_status part(run *r, const char *dir, int64_t epochs, double seconds)
+{
+    stop = 0;
+    run_open(r, NULL);
+    r->opts.dir = dir;
+    r->opts.resume = true;
+    r->opts.epochs = epochs;
+    r->opts.accumulate = 2;
+    r->opts.optim = "adam lr=5e-2";
+    r->opts.schedule = "plateau patience=1 factor=0.5";
+    r->opts.patience = 1000;
+    r->opts.checkpoint_seconds = seconds;
+    r->opts.stop = &stop;
+    r->opts.workers = 1;
+    run_start(r);
+    OK(r->ctx, grd_trainer_add(r->trainer, &stopper_row, NULL));
+    return grd_trainer_fit(r->trainer);
+}
+
+/* What a run leaves. */
+typedef struct result {
+    char *metrics, *best;
+    size_t best_size, values_size;
+    void *values;
+} result;
+
+static result result_of(run *r, const char *dir)
+{
+    result out = { .metrics = read_metrics(dir) };
+    out.best = read_text(dir, "best.pth", &out.best_size);
+    out.values = model_values(r, &out.values_size);
+    return out;
+}
+
+static void free_result(result *out)
+{
+    free(out->metrics);
+    free(out->best);
+    free(out->values);
+}
+
+static void assert_same(const result *a, const result *b)
+{
+    assert_string_equal(a->metrics, b->metrics);
+    assert_int_equal(a->best_size, b->best_size);
+    assert_memory_equal(a->best, b->best, a->best_size);
+    assert_memory_equal(a->values, b->values, a->values_size);
+}
+
+/* The weights and optimizer of two last.pth. */
+static void assert_same_last(const char *dir_a, const char *dir_b)
+{
+    grd_host host;
+    grd_pth a, b;
+    char path[512];
+    grd_host_init(&host, NULL);
+    snprintf(path, sizeof path, "%s/last.pth", dir_a);
+    assert_int_equal(grd_pth_read(&host, path, &a), GRD_OK);
+    snprintf(path, sizeof path, "%s/last.pth", dir_b);
+    assert_int_equal(grd_pth_read(&host, path, &b), GRD_OK);
+    static const char *const parts[] = { "state_dict", "optimizer", "lr", "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        assert_non_null(grd_value_find(a.root, parts[i]));
+        assert_true(grd_value_equal(grd_value_find(a.root, parts[i]), grd_value_find(b.root, parts[i])));
+    }
+    grd_pth_close(&a);
+    grd_pth_close(&b);
+}
+
+static result reference(char dir[256], int64_t epochs)
+{
+    run r;
+    make_folder(dir, "whole");
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, epochs, GRD_OFF));
+    result out = result_of(&r, dir);
+    run_close(&r);
+    return out;
+}
+
+static void resume_is_bit_exact(void **state)
+{
+    (void)state;
+    char whole_dir[256];
+    result whole = reference(whole_dir, EPOCHS);
+    for (int at = 1; at <= STEPS; at++) {
+        run r;
+        char dir[256];
+        make_folder(dir, "parts");
+        stopping = (stopper){ .at = at };
+        assert_int_equal(part(&r, dir, EPOCHS, GRD_OFF), GRD_ERR_STOPPED);
+        assert_non_null(strstr(grd_error(r.ctx), "train: stopped in epoch"));
+        assert_true(is_there(dir, "last.pth"));
+        if (at > 4) { /* an epoch has been judged: its weights are what the model holds */
+            grd_metric value[1];
+            int n;
+            OK(r.ctx, grd_evaluate(r.model, &(grd_eval_opts){ .loss = r.loss, .data = r.val, .batch = 16 }, value, &n));
+            assert_true(value[0].value == grd_trainer_state(r.trainer)->best_loss);
+        }
+        run_close(&r);
+        stopping = (stopper){ 0 };
+        grd_status status = part(&r, dir, EPOCHS, GRD_OFF);
+        OK(r.ctx, status);
+        result out = result_of(&r, dir);
+        run_close(&r);
+        assert_same(&out, &whole);
+        assert_same_last(dir, whole_dir);
+        assert_int_equal(count_files(dir, "_best_eval_loss_"), 1);
+        assert_int_equal(count_files(dir, ".tmp"), 0);
+        free_result(&out);
+        remove_folder(dir);
+    }
+    free_result(&whole);
+    remove_folder(whole_dir);
+}
+
+static void stopped_after_every_step_it_still_is(void **state)
+{
+    (void)state;
+    char whole_dir[256], dir[256];
+    result whole = reference(whole_dir, EPOCHS);
+    make_folder(dir, "steps");
+    run r;
+    for (int at = 1; at <= STEPS; at++) {
+        stopping = (stopper){ .at = at };
+        assert_int_equal(part(&r, dir, EPOCHS, 1e-6), GRD_ERR_STOPPED);
+        run_close(&r);
+    }
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, EPOCHS, GRD_OFF));
+    result out = result_of(&r, dir);
+    run_close(&r);
+    assert_same(&out, &whole);
+    assert_same_last(dir, whole_dir);
+    assert_int_equal(count_files(dir, "tfevents"), STEPS + 1);
+    /* and a run that is over has nothing left to do */
+    assert_int_equal(GRD_OK, part(&r, dir, EPOCHS, GRD_OFF));
+    free_result(&out);
+    out = result_of(&r, dir);
+    assert_int_equal(grd_trainer_state(r.trainer)->step, STEPS);
+    run_close(&r);
+    assert_same(&out, &whole);
+    free_result(&out);
+    free_result(&whole);
+    remove_folder(dir);
+    remove_folder(whole_dir);
+}
+
+/* ---- kill -9 ---- */
+
+enum { LONG = 40 };
+
+static int child(const char *dir)
+{
+    run r;
+    stopping = (stopper){ .pause = 500 };
+    return part(&r, dir, LONG, 0.002) == GRD_OK ? 0 : 3;
+}
+
+static int start_child(const char *dir)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/proc/self/exe", "test_resume", "child", dir, (char *)NULL);
+        _exit(4);
+    }
+    return pid;
+}
+
+static void killed_at_any_moment_and_resumed_it_is_bit_exact(void **state)
+{
+    (void)state;
+    char whole_dir[256], dir[256];
+    result whole = reference(whole_dir, LONG);
+    make_folder(dir, "killed");
+    unsigned random = 12345;
+    int killed = 0, status;
+    for (int i = 0; i < 60 && killed < 12; i++) {
+        random = random * 1103515245u + 12345u;
+        pid_t pid = start_child(dir);
+        long wait = 15 + (long)(random >> 16) % 60; /* milliseconds; the whole run takes some 200 */
+        nanosleep(&(struct timespec){ .tv_nsec = wait * 1000000L }, NULL);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        killed += WIFSIGNALED(status);
+        if (WIFEXITED(status)) {
+            assert_int_equal(WEXITSTATUS(status), 0);
+            break;
+        }
+    }
+    assert_true(killed > 1);
+    run r;
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, LONG, GRD_OFF));
+    result out = result_of(&r, dir);
+    run_close(&r);
+    assert_same(&out, &whole);
+    assert_same_last(dir, whole_dir);
+    assert_int_equal(count_files(dir, ".tmp"), 0);
+    assert_int_equal(count_files(dir, "_best_eval_loss_"), 1);
+    free_result(&out);
+    free_result(&whole);
+    remove_folder(dir);
+    remove_folder(whole_dir);
+}
+
+/* ---- trouble ---- */
+
+static void a_full_disk_is_one_error_and_leaves_no_half_file(void **state)
+{
+    (void)state;
+    char dir[256];
+    make_folder(dir, "full");
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (int limit = 100; limit < 8000; limit += 900) {
+        run r;
+        small = old;
+        small.rlim_cur = (rlim_t)limit;
+        stopping = (stopper){ 0 };
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        grd_status status = part(&r, dir, EPOCHS, GRD_OFF);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_int_equal(status, GRD_ERR_IO);
+        assert_non_null(strstr(grd_error(r.ctx), dir));
+        assert_null(strchr(grd_error(r.ctx), '\n'));
+        run_close(&r);
+        assert_false(is_there(dir, "last.pth"));
+        assert_int_equal(count_files(dir, ".tmp"), 0);
+    }
+    signal(SIGXFSZ, handler);
+    remove_folder(dir);
+}
+
+static void a_damaged_or_foreign_checkpoint_is_refused(void **state)
+{
+    (void)state;
+    char dir[256], path[512];
+    run r;
+    make_folder(dir, "damaged");
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, 1, GRD_OFF));
+    run_close(&r);
+    snprintf(path, sizeof path, "%s/last.pth", dir);
+    size_t size;
+    char *bytes = read_text(dir, "last.pth", &size);
+    for (size_t cut = 0; cut < size; cut += 1 + size / 23) {
+        FILE *file = fopen(path, "wb");
+        fwrite(bytes, 1, cut, file);
+        fclose(file);
+        grd_status status = part(&r, dir, 2, GRD_OFF);
+        assert_int_equal(status, GRD_ERR_FORMAT);
+        assert_non_null(strstr(grd_error(r.ctx), "last.pth"));
+        run_close(&r);
+    }
+    free(bytes);
+    run_open(&r, NULL); /* a bare state_dict */
+    OK(r.ctx, grd_model_save(r.model, path));
+    run_close(&r);
+    assert_int_equal(part(&r, dir, 2, GRD_OFF), GRD_ERR_FORMAT);
+    assert_non_null(strstr(grd_error(r.ctx), "no state of a training run"));
+    run_close(&r);
+    remove_folder(dir);
+}
+
+static void other_settings_than_the_checkpoint_s_are_refused(void **state)
+{
+    (void)state;
+    char dir[256];
+    run r;
+    make_folder(dir, "settings");
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, 1, GRD_OFF));
+    run_close(&r);
+    run_open(&r, NULL);
+    r.opts.dir = dir;
+    r.opts.resume = true;
+    r.opts.accumulate = 2;
+    r.opts.batch = 20;
+    assert_int_equal(run_fit(&r), GRD_ERR_ARG);
+    assert_non_null(strstr(grd_error(r.ctx), "written by a run with batch_size 16, this one has 20"));
+    run_close(&r);
+    remove_folder(dir);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "child") == 0)
+        return child(argv[2]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resume_is_bit_exact),
+        cmocka_unit_test(stopped_after_every_step_it_still_is),
+        cmocka_unit_test(killed_at_any_moment_and_resumed_it_is_bit_exact),
+        cmocka_unit_test(a_full_disk_is_one_error_and_leaves_no_half_file),
+        cmocka_unit_test(a_damaged_or_foreign_checkpoint_is_refused),
+        cmocka_unit_test(other_settings_than_the_checkpoint_s_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
