@@ -19,8 +19,10 @@ static int run(const cli_args *args)
 }
 
 const cli_verb verb_check = {
-    "check", "CONFIG|RUN [key.sub=value ...] [--threads N]", "look before training: data, layers, memory, plan, and what looks wrong",
-    "Reads all training samples and checks each against what its source promises; prints for every stage the layers with parameters and\n"
+    "check", "CONFIG|RUN [key.sub=value ...] [--threads N]",
+    "look before training: data, layers, memory, plan, and what looks wrong",
+    "Reads all training samples and checks each against what its source promises; prints for every stage the layers with "
+    "parameters and\n"
     "FLOPs, the steps of one training step with implementation and layout, the memory they take, and the doctor's findings.\n",
     run
 };

@@ -11,13 +11,13 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
 
-typedef struct cli_args {         /* what is on the command line after the verb */
-    const char *word[256];        /* neither an option nor an override */
+typedef struct cli_args {  /* what is on the command line after the verb */
+    const char *word[256]; /* neither an option nor an override */
     int n_words;
-    const char *override[256];    /* key=value */
+    const char *override[256]; /* key=value */
     int n_overrides;
     bool json, quiet, confusion, profile;
-    const char *stage, *split;    /* of eval: stage=NAME split=NAME */
+    const char *stage, *split, *weights; /* stage=NAME split=NAME weights=FILE: no keys of a config */
     int threads;
     double seconds;
 } cli_args;
@@ -29,9 +29,10 @@ typedef struct cli_verb {
 
 extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_version;
 
-extern const volatile int *const cli_stop;  /* becomes 1 at the first Ctrl-C */
+extern const volatile int *const cli_stop; /* becomes 1 at the first Ctrl-C */
 
-/* Opens a context and the run at args->word[0]; progress goes to stderr. On failure: says so and returns the exit code, else 0. */
+/* Opens a context and the run at args->word[0]; progress goes to stderr. On failure: says so and
+ * returns the exit code, else 0. */
 int cli_open(const cli_args *args, grd_ctx **ctx, grd_pipeline **pipeline);
 /* Prints the error of ctx, closes it, returns the exit code that belongs to its status. */
 int cli_fail(grd_ctx *ctx);

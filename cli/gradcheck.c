@@ -4,7 +4,11 @@
 
 enum { MOST = 1024 };
 
-typedef struct report { json_t *list; bool json; int failed, n; } report;
+typedef struct report {
+    json_t *list;
+    bool json;
+    int failed, n;
+} report;
 
 static void add(report *r, const char *prefix, const grd_gradcheck_result *result)
 {

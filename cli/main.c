@@ -1,4 +1,5 @@
-/* The command `gradus`: a table of verbs over the public API. */
+/* The command `gradus`: a table of verbs over the public API. Exit codes: 0 done, 1 the work failed, 2 the command line or the
+ * config is wrong, 130 stopped by Ctrl-C. */
 #define _GNU_SOURCE
 #include "cli.h"
 
@@ -10,12 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck, &verb_ops, &verb_show, &verb_bench, &verb_version };
+static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
+                                         &verb_ops,   &verb_show, &verb_bench, &verb_version };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
 
-static volatile int stop;
+static volatile int stop; /* an int, as the library takes it; it is only ever set to 1 */
 const volatile int *const cli_stop = &stop;
 
 static void on_signal(int number)
@@ -60,13 +62,19 @@ int cli_open(const cli_args *args, grd_ctx **ctx, grd_pipeline **pipeline)
     *ctx = grd_open(&(grd_opts){ .threads = args->threads, .log = log_line });
     if (!*ctx)
         return cli_fail(NULL);
-    grd_pipeline_opts opts = { .overrides = args->override, .n_overrides = args->n_overrides, .out = args->quiet ? NULL : stderr,
-                               .progress = args->quiet ? GRD_PROGRESS_OFF : GRD_PROGRESS_AUTO, .stop = &stop,
+    grd_pipeline_opts opts = { .overrides = args->override,
+                               .n_overrides = args->n_overrides,
+                               .out = args->quiet ? NULL : stderr,
+                               .progress = args->quiet ? GRD_PROGRESS_OFF : GRD_PROGRESS_AUTO,
+                               .stop = &stop,
                                .ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0 };
     return grd_pipeline_open(*ctx, args->word[0], &opts, pipeline) == GRD_OK ? 0 : cli_fail(*ctx);
 }
 
-json_t *cli_number(double value) { return value - value == 0 ? json_real(value) : json_null(); }
+json_t *cli_number(double value)
+{
+    return value - value == 0 ? json_real(value) : json_null();
+}
 
 void cli_print_json(json_t *value)
 {
@@ -90,8 +98,14 @@ static const char *value_of(const char *name, int argc, char **argv, int *i)
 
 static int read_option(const cli_verb *verb, cli_args *args, int argc, char **argv, int *i)
 {
-    const struct { const char *name; bool *flag; } flags[] = {
-        { "--json", &args->json }, { "--quiet", &args->quiet }, { "--confusion", &args->confusion }, { "--profile", &args->profile },
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        { "--json", &args->json },
+        { "--quiet", &args->quiet },
+        { "--confusion", &args->confusion },
+        { "--profile", &args->profile },
     };
     for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {
         if (strcmp(argv[*i], flags[k].name) == 0) {
@@ -103,15 +117,38 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
     char *end = NULL;
     if ((value = value_of("--threads", argc, argv, i))) {
         args->threads = (int)strtol(value, &end, 10);
-        return *value && !*end && args->threads >= 1 && args->threads <= 1024 ? 0 : cli_usage(verb, "--threads: expected 1 to 1024");
+        return *value && !*end && args->threads >= 1 && args->threads <= 1024 ? 0
+                                                                              : cli_usage(verb, "--threads: expected 1 to 1024");
     }
     if ((value = value_of("--seconds", argc, argv, i))) {
         args->seconds = strtod(value, &end);
-        return *value && !*end && args->seconds > 0 && args->seconds <= 3600 ? 0 : cli_usage(verb, "--seconds: expected more than 0, at most 3600");
+        return *value && !*end && args->seconds > 0 && args->seconds <= 3600
+                   ? 0
+                   : cli_usage(verb, "--seconds: expected more than 0, at most 3600");
     }
     char text[200];
     snprintf(text, sizeof text, "no option \"%.100s\"", argv[*i]);
     return cli_usage(verb, text);
+}
+
+static bool read_word(cli_args *args, const char *text)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } words[] = {
+        { "stage=", &args->stage },
+        { "split=", &args->split },
+        { "weights=", &args->weights },
+    };
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
+        size_t n = strlen(words[k].name);
+        if (strncmp(text, words[k].name, n) == 0) {
+            *words[k].value = text + n;
+            return true;
+        }
+    }
+    return false;
 }
 
 static int read_args(const cli_verb *verb, cli_args *args, int argc, char **argv)
@@ -122,10 +159,8 @@ static int read_args(const cli_verb *verb, cli_args *args, int argc, char **argv
             int code = read_option(verb, args, argc, argv, &i);
             if (code)
                 return code;
-        } else if (strncmp(argv[i], "stage=", 6) == 0) {
-            args->stage = argv[i] + 6;
-        } else if (strncmp(argv[i], "split=", 6) == 0) {
-            args->split = argv[i] + 6;
+        } else if (read_word(args, argv[i])) {
+            continue;
         } else if (args->n_words == MOST || args->n_overrides == MOST) {
             return cli_usage(verb, "too many words");
         } else if (strchr(argv[i], '=') && access(argv[i], F_OK) != 0) {

@@ -4,11 +4,15 @@
 
 static const char *const kinds[] = { "real", "index (i32)", "state" };
 
-static void first_line(const char *doc, char *text, size_t size) { snprintf(text, size, "%.*s", (int)strcspn(doc, "\n"), doc); }
+static void first_line(const char *doc, char *text, size_t size)
+{
+    snprintf(text, size, "%.*s", (int)strcspn(doc, "\n"), doc);
+}
 
 static const char *type_of(const grd_option *o)
 {
-    static const char *const names[] = { "integer", "number", "true|false", "choice", "text", "integer or pair", "list of integers", "list of numbers" };
+    static const char *const names[] = { "integer", "number",          "true|false",       "choice",
+                                         "text",    "integer or pair", "list of integers", "list of numbers" };
     return o->type == GRD_OPTION_ENUM ? o->text : names[o->type];
 }
 
@@ -52,10 +56,14 @@ static void input_name(const grd_op *op, int i, char *text, size_t size)
 
 static void print_op(const grd_op *op)
 {
-    static const struct { unsigned flag; const char *text; } flags[] = {
-        { GRD_ELEMENTWISE, "element by element" }, { GRD_INPLACE, "may write over its input" }, { GRD_VIEW, "a view: costs nothing" },
-        { GRD_RANDOM, "random in training" }, { GRD_LOSS, "a loss: (sum, weight)" }, { GRD_NO_GRAD, "no gradient" },
-        { GRD_INTERNAL, "made by fusion only" }, { GRD_EVAL_IDENTITY, "does nothing in evaluation" },
+    static const struct {
+        unsigned flag;
+        const char *text;
+    } flags[] = {
+        { GRD_ELEMENTWISE, "element by element" }, { GRD_INPLACE, "may write over its input" },
+        { GRD_VIEW, "a view: costs nothing" },     { GRD_RANDOM, "random in training" },
+        { GRD_LOSS, "a loss: (sum, weight)" },     { GRD_NO_GRAD, "no gradient" },
+        { GRD_INTERNAL, "made by fusion only" },   { GRD_EVAL_IDENTITY, "does nothing in evaluation" },
     };
     printf("%s\n\n%s\n\ninputs\n", op->name, op->doc);
     for (int i = 0; i < (op->n_in < 0 ? 1 : op->n_in); i++) {
@@ -127,7 +135,7 @@ static int run(const cli_args *args)
     return EXIT_DONE;
 }
 
-const cli_verb verb_ops = {
-    "ops", "[NAME ...]", "the ops and layers, or one as documentation",
-    "Without a name: all, a line each. With one: what it does, its formula, its gradient in matrix form, inputs, shapes, options.\n", run
-};
+const cli_verb verb_ops = { "ops", "[NAME ...]", "the ops and layers, or one as documentation",
+                            "Without a name: all, a line each. With one: what it does, its formula, its gradient in matrix form, "
+                            "inputs, shapes, options.\n",
+                            run };

@@ -22,8 +22,10 @@ static int show_run(const cli_args *args)
             json_t *test = json_object();
             for (int k = 0; k < r->n_test; k++)
                 json_object_set_new(test, r->test[k].name, cli_number(r->test[k].value));
-            json_object_set_new(all, r->name, json_pack("{s:b, s:I, s:I, s:o, s:o}", "done", r->done, "epochs", (json_int_t)r->epochs, "best_epoch",
-                                                         (json_int_t)r->best_epoch, "val_loss", cli_number(r->val_loss), "test", test));
+            json_object_set_new(all, r->name,
+                                json_pack("{s:b, s:I, s:I, s:o, s:o}", "done", r->done, "epochs", (json_int_t)r->epochs,
+                                          "best_epoch", (json_int_t)r->best_epoch, "val_loss", cli_number(r->val_loss), "test",
+                                          test));
             continue;
         }
         printf("  %-14s %s", r->name, r->done ? "done" : "not done");

@@ -23,12 +23,14 @@ static int run(const cli_args *args)
         return code;
     grd_status status = grd_pipeline_train(p);
     if (status == GRD_ERR_STOPPED) {
-        fprintf(stderr, "\nstopped; to go on: gradus train %s\n", grd_pipeline_dir(p));
+        fprintf(stderr, "stopped; to go on: gradus train %s\n", grd_pipeline_dir(p));
         grd_close(ctx);
         return EXIT_STOPPED;
     }
     if (status != GRD_OK)
         return cli_fail(ctx);
+    if (!args->json || !args->quiet)
+        grd_pipeline_table(p, args->json ? stderr : stdout);
     if (args->json) {
         json_t *all = json_object(), *stages = json_object();
         for (int i = 0; i < grd_pipeline_stages(p); i++)
@@ -42,8 +44,10 @@ static int run(const cli_args *args)
 }
 
 const cli_verb verb_train = {
-    "train", "CONFIG|RUN [key.sub=value ...] [--threads N] [--json] [--quiet]", "train what a config describes, or go on with a run",
-    "A config starts a new run in runs/NAME (run.dir=PATH: there). The folder of a run goes on with it, to the same bits as if it had\n"
+    "train", "CONFIG|RUN [key.sub=value ...] [--threads N] [--json] [--quiet]",
+    "train what a config describes, or go on with a run",
+    "A config starts a new run in runs/NAME (run.dir=PATH: there). The folder of a run goes on with it, to the same bits as if "
+    "it had\n"
     "never been stopped. Any key can be overridden: run.epochs=3 in all stages, stages.pretrain.run.epochs=3 in one.\n"
     "Ctrl-C finishes the step, saves, and leaves with 130; a second one quits at once.\n"
     "--json prints one object on stdout: {\"run\", \"stages\": {NAME: {\"epochs\", \"best_epoch\", \"val_loss\", \"test\"}}}.\n"

@@ -13,51 +13,69 @@ typedef struct grd_pipeline grd_pipeline;
 typedef struct grd_pipeline_opts {
     const char *const *overrides; /* "run.epochs=3", "stages.pretrain.run.epochs=3" */
     int n_overrides;
-    FILE *out;                    /* messages, progress, tables; NULL = nothing */
-    int progress;                 /* GRD_PROGRESS_* */
+    FILE *out;    /* messages, progress, tables; NULL = nothing */
+    int progress; /* GRD_PROGRESS_* */
     bool ascii;
-    const volatile int *stop;     /* as grd_trainer_opts.stop */
+    const volatile int *stop; /* as grd_trainer_opts.stop */
 } grd_pipeline_opts;
 
 /* `path`: a config file, or the folder of a run that is to be looked at or gone on with. Reads and checks the whole config;
  * nothing is written. The overrides are copied. */
 GRD_API grd_status grd_pipeline_open(grd_ctx *ctx, const char *path, const grd_pipeline_opts *opts, grd_pipeline **pipeline);
 GRD_API void grd_pipeline_free(grd_pipeline *pipeline);
-GRD_API const char *grd_pipeline_dir(const grd_pipeline *pipeline);  /* the run's folder; "" before grd_pipeline_train */
+GRD_API const char *grd_pipeline_dir(const grd_pipeline *pipeline); /* the run's folder; "" before grd_pipeline_train */
 GRD_API const char *grd_pipeline_name(const grd_pipeline *pipeline);
 GRD_API int grd_pipeline_stages(const grd_pipeline *pipeline);
 GRD_API const char *grd_pipeline_stage(const grd_pipeline *pipeline, int i); /* its name; NULL past the end */
+
+#define GRD_MAX_RESULTS (2 + GRD_MAX_METRICS) /* loss, metrics, and a regression loss under its own name */
 
 typedef struct grd_stage_result {
     const char *name;
     bool done, linear;
     int64_t epochs, best_epoch;
-    double val_loss;                   /* of the best weights; NaN if there was no validation set */
-    grd_metric test[1 + GRD_MAX_METRICS]; /* loss first; on the test part, read once */
+    double val_loss;                  /* of the best weights; NaN if there was no validation set */
+    grd_metric test[GRD_MAX_RESULTS]; /* loss first; on the test part, read once */
     int n_test;
 } grd_stage_result;
 
-/* Runs all stages that are not done yet, in order; afterwards writes the table, the pictures and the curves. */
+/* Runs all stages that are not done yet, in order; afterwards writes RUN/loss-curves.svg, and RUN/reconstructions.png if a
+ * stage's target is its input. GRD_ERR_STOPPED: what had to be saved is saved, opening the run's folder and training again goes on. */
 GRD_API grd_status grd_pipeline_train(grd_pipeline *pipeline);
 GRD_API const grd_stage_result *grd_pipeline_result(const grd_pipeline *pipeline, int i);
+/* The results of all stages as a table. */
+GRD_API void grd_pipeline_table(const grd_pipeline *pipeline, FILE *out);
 
-/* Loss and metrics of a stage's best weights (stage NULL: the last) on `split`: train, val or test. confusion (may be NULL): counts
- * [classes, classes] into *confusion, owned by the pipeline, *classes 0 if the model has none. */
-GRD_API grd_status grd_pipeline_eval(grd_pipeline *pipeline, const char *stage, const char *split, grd_metric *values, int *n,
-                                     const int64_t **confusion, int64_t *classes);
+typedef struct grd_pipeline_eval_opts {
+    const char *stage;   /* NULL = the last */
+    const char *split;   /* "train", "val" or "test" (NULL) */
+    const char *weights; /* a .pth file; NULL = the stage's best.pth */
+} grd_pipeline_eval_opts;
+
+typedef struct grd_evaluation {
+    const char *split;
+    grd_metric value[GRD_MAX_RESULTS]; /* loss first */
+    int n;
+    const int64_t *confusion; /* counts [classes, classes], rows: truth; owned by the pipeline; NULL if it does not classify */
+    int64_t classes;
+} grd_evaluation;
+
+GRD_API grd_status grd_pipeline_eval(grd_pipeline *pipeline, const grd_pipeline_eval_opts *opts, grd_evaluation *evaluation);
 
 /* No training: for each stage data, layers, plan, memory and what the doctor finds. *findings: how many. */
 GRD_API grd_status grd_pipeline_check(grd_pipeline *pipeline, FILE *out, int *findings);
 
-/* Gradients of a stage's whole model on a small batch, in double. results: room for `most`. */
-GRD_API grd_status grd_pipeline_gradcheck(grd_pipeline *pipeline, const char *stage, grd_gradcheck_result *results, int most, int *n);
+/* Gradients of a stage's whole model on a small batch, in double; stage NULL: the last. results: room for `most`.
+ * A linear stage has none. */
+GRD_API grd_status grd_pipeline_gradcheck(grd_pipeline *pipeline, const char *stage, grd_gradcheck_result *results, int most,
+                                          int *n);
 
 typedef struct grd_bench_result {
     const char *workload;
     int threads;
     double median_ms, min_ms;
     int64_t params;
-    double rss_mib;       /* largest resident size of the process so far */
+    double rss_mib; /* largest resident size of the process so far */
     int64_t steps;
 } grd_bench_result;
 

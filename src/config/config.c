@@ -76,7 +76,8 @@ static grd_status load_file(grd_arena *arena, const char *path, int depth, grd_y
     if (!extends)
         return GRD_OK;
     if (extends->kind != GRD_YAML_SCALAR)
-        return grd_yaml_fail(arena->host, extends, "extends: expected the path of a config, found %s", grd_yaml_kind_name(extends));
+        return grd_yaml_fail(arena->host, extends, "extends: expected the path of a config, found %s",
+                             grd_yaml_kind_name(extends));
     if (depth >= MAX_EXTENDS)
         return grd_yaml_fail(arena->host, extends, "extends: more than %d files in a row; does one extend itself?", MAX_EXTENDS);
     const char *base_path = beside(arena, path, extends->text);

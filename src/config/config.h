@@ -8,15 +8,15 @@
 
 typedef struct grd_config_stage {
     const char *name;
-    const grd_yaml *own;  /* what the stage says over the top level, `extends` followed; may be NULL */
-    const grd_yaml *all;  /* the top level with `own` merged over it */
+    const grd_yaml *own; /* what the stage says over the top level, `extends` followed; may be NULL */
+    const grd_yaml *all; /* the top level with `own` merged over it */
 } grd_config_stage;
 
 typedef struct grd_config {
     grd_arena *arena;
     const char *path;
-    bool plain;           /* no `stages`: one stage named train */
-    const grd_yaml *top;  /* without extends and stages */
+    bool plain;          /* no `stages`: one stage named train */
+    const grd_yaml *top; /* without extends and stages */
     int n_stages;
     grd_config_stage stage[GRD_MAX_STAGES];
 } grd_config;

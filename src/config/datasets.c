@@ -9,9 +9,9 @@
 typedef struct opening {
     grd_stage *stage;
     grd_host *host;
-    const grd_yaml *node;                /* the data section */
+    const grd_yaml *node; /* the data section */
     const grd_source *source;
-    grd_dataset *part[2];                /* train, test of the source */
+    grd_dataset *part[2]; /* train, test of the source; the pipeline keeps them */
     const char *name[GRD_MAX_SUBSETS];
     grd_dataset *subset[GRD_MAX_SUBSETS];
     int n;
@@ -34,9 +34,40 @@ static grd_status find_source(opening *o)
                          grd_hint(node->text ? node->text : "", source_name, o->stage->pipeline->ctx, hint, sizeof hint));
 }
 
+/* The same part of the same source, opened before with the same options. */
+static grd_dataset *kept_part(const opening *o, int part)
+{
+    const grd_pipeline *p = o->stage->pipeline;
+    for (int i = 0; i < p->n_kept; i++) {
+        const grd_kept_part *k = &p->kept[i];
+        bool same = k->source == o->source && k->part == part;
+        for (const grd_option *t = o->source->options; same && t && t->name; t++)
+            same = grd_yaml_same(grd_yaml_get(k->node, t->name), grd_yaml_get(o->node, t->name));
+        if (same)
+            return k->set;
+    }
+    return NULL;
+}
+
+static void keep_part(opening *o, int part)
+{
+    grd_pipeline *p = o->stage->pipeline;
+    p->kept[p->n_kept++] = (grd_kept_part){ o->source, o->node, part, o->part[part] };
+    grd_disown(&p->child); /* a context frees what came last first: the pipeline must go before the sets it keeps */
+    grd_adopt(&p->ctx->root, &p->child, grd_pipeline_free_child);
+}
+
+void grd_drop_kept(grd_pipeline *p)
+{
+    while (p->n_kept > 0)
+        grd_dataset_free(p->kept[--p->n_kept].set);
+}
+
 /* Part 0 is train, 1 is test. A source without parts has only the first. */
 static grd_status open_part(opening *o, int part)
 {
+    if (!o->part[part])
+        o->part[part] = kept_part(o, part);
     if (o->part[part])
         return GRD_OK;
     const grd_option *table = o->source->options;
@@ -50,10 +81,13 @@ static grd_status open_part(opening *o, int part)
         if (grd_options_find(table, c->key) && !grd_options_find(grd_section_data.options, c->key) && !grd_yaml_is_null(c))
             status = grd_option_read(o->host, table, options, o->source->name, c->key, c);
     if (status == GRD_OK && grd_options_find(table, "part"))
-        status = grd_options_set(o->host, table, options, o->source->name, "part", (const char *[]){ part ? "test" : "train" }, 1, false);
+        status = grd_options_set(o->host, table, options, o->source->name, "part", (const char *[]){ part ? "test" : "train" }, 1,
+                                 false);
     if (status == GRD_OK) {
         status = grd_dataset_open_source(o->stage->pipeline->ctx, o->source, options, &o->part[part]);
-        if (status == GRD_ERR_CONFIG)
+        if (status == GRD_OK)
+            keep_part(o, part);
+        else if (status == GRD_ERR_CONFIG)
             status = grd_yaml_fail_in(o->host, o->node);
     }
     grd_free(o->host, options);
@@ -72,6 +106,9 @@ static grd_status draw_subsets(opening *o)
     for (const grd_yaml *c = node->first; c; c = c->next) {
         if (o->n == GRD_MAX_SUBSETS)
             return grd_yaml_fail(o->host, c, "subsets: more than %d", GRD_MAX_SUBSETS);
+        if (!grd_good_name(c->key) || strcmp(c->key, "train") == 0 || strcmp(c->key, "test") == 0)
+            return grd_yaml_fail(o->host, c, "subsets: \"%.60s\": expected a name of letters, digits, _ and -, not train or test",
+                                 c->key);
         grd_subset_section s;
         GRD_TRY(grd_section_read(o->host, &grd_section_subset, grd_yaml_is_null(c) ? NULL : c, NULL, &s));
         o->name[o->n] = c->key;
@@ -117,7 +154,8 @@ static grd_status named_set(opening *o, const char *key, const char *name, grd_d
         return whole_view(o, from, set);
     char hint[96];
     const grd_yaml *where = grd_yaml_get(o->node, key);
-    return grd_yaml_fail(o->host, where ? where : o->node, "data: %s: no subset \"%s\"%s", key, name, grd_hint(name, set_name, o, hint, sizeof hint));
+    return grd_yaml_fail(o->host, where ? where : o->node, "data: %s: no subset \"%.60s\"%s", key, name,
+                         grd_hint(name, set_name, o, hint, sizeof hint));
 }
 
 /* Replaces *set by itself seen through the transforms. */
@@ -126,7 +164,8 @@ static grd_status transform(opening *o, grd_dataset **set)
     const grd_yaml *list = grd_yaml_get(o->node, "transform");
     if (!list || !*set)
         return GRD_OK;
-    for (const grd_yaml *c = list->kind == GRD_YAML_LIST ? list->first : list; c; c = list->kind == GRD_YAML_LIST ? c->next : NULL) {
+    for (const grd_yaml *c = list->kind == GRD_YAML_LIST ? list->first : list; c;
+         c = list->kind == GRD_YAML_LIST ? c->next : NULL) {
         grd_row_ref row;
         char *spec;
         grd_dataset *next;
@@ -145,7 +184,10 @@ static grd_status split_off_val(opening *o, grd_stage_data *data)
 {
     double f = o->stage->data.val_fraction;
     grd_dataset *two[2];
-    GRD_TRY(grd_dataset_split(data->train, (double[]){ 1 - f, f }, 2, (uint64_t)o->stage->run.seed, o->stage->data.stratify, two));
+    grd_status status =
+        grd_dataset_split(data->train, (double[]){ 1 - f, f }, 2, (uint64_t)o->stage->run.seed, o->stage->data.stratify, two);
+    if (status != GRD_OK)
+        return grd_yaml_fail_in(o->host, o->node);
     grd_dataset_free(data->train);
     data->train = two[0];
     data->val = two[1];
@@ -155,8 +197,11 @@ static grd_status split_off_val(opening *o, grd_stage_data *data)
 static grd_status open_sets(opening *o, grd_stage_data *data)
 {
     const grd_data_section *s = &o->stage->data;
-    if (grd_yaml_get(o->node, "augment"))
-        return grd_yaml_fail(o->host, grd_yaml_get(o->node, "augment"), "data: augment: this version has no random transforms");
+    const grd_yaml *augment = grd_yaml_get(o->node, "augment");
+    if (augment && (augment->kind == GRD_YAML_SCALAR || augment->n))
+        return grd_yaml_fail(o->host, augment, "data: augment: this version has no random transforms");
+    if (grd_yaml_get(o->node, "part"))
+        return grd_yaml_fail(o->host, grd_yaml_get(o->node, "part"), "data: part: train, val and test say which parts are read");
     GRD_TRY(find_source(o));
     GRD_TRY(draw_subsets(o));
     GRD_TRY(named_set(o, "train", s->train, &data->train));
@@ -164,7 +209,7 @@ static grd_status open_sets(opening *o, grd_stage_data *data)
         GRD_TRY(named_set(o, "val", s->val, &data->val));
     else if (s->val_fraction > 0)
         GRD_TRY(split_off_val(o, data));
-    bool has_test = strcmp(s->test, "test") != 0 || grd_options_find(o->source->options, "part");
+    bool has_test = grd_yaml_get(o->node, "test") || grd_options_find(o->source->options, "part");
     if (has_test)
         GRD_TRY(named_set(o, "test", s->test, &data->test));
     GRD_TRY(transform(o, &data->train));
@@ -181,8 +226,6 @@ grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data)
     grd_status status = open_sets(&o, data);
     for (int i = 0; i < o.n; i++)
         grd_dataset_free(o.subset[i]);
-    for (int k = 0; k < 2; k++)
-        grd_dataset_free(o.part[k]);
     if (status != GRD_OK)
         grd_stage_close_data(data);
     return status;

@@ -14,8 +14,8 @@ void grd_config_describe(FILE *out)
         fprintf(out, "\n%s: %s\n", (*s)->name, (*s)->doc);
         for (const grd_option *o = (*s)->options; o->name; o++) {
             char def[64];
-            fprintf(out, "  %-20s %-12s %s%s%s\n", o->name, grd_options_default(o, def, sizeof def), o->help, o->type == GRD_OPTION_ENUM ? ": " : "",
-                    o->type == GRD_OPTION_ENUM ? o->text : "");
+            fprintf(out, "  %-20s %-12s %s%s%s\n", o->name, grd_options_default(o, def, sizeof def), o->help,
+                    o->type == GRD_OPTION_ENUM ? ": " : "", o->type == GRD_OPTION_ENUM ? o->text : "");
         }
     }
 }

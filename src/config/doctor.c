@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct patient { grd_stage *stage; const grd_stage_data *data; const grd_stage_net *net; char text[400]; } patient;
+typedef struct patient {
+    grd_stage *stage;
+    const grd_stage_data *data;
+    const grd_stage_net *net;
+    char text[400];
+} patient;
 
 /* The op that made the model's output, or NULL. */
 static const char *last_op(const patient *x)
@@ -29,7 +34,8 @@ static bool softmax_before_cross_entropy(patient *x)
     static const char *const softmax[] = { "softmax", "log_softmax" }, *const loss[] = { "cross_entropy", "focal" };
     if (!is_op(last_op(x), softmax, 2) || !is_op(x->net->loss_op, loss, 2))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in %s and the loss %s applies softmax itself: leave the layer out", last_op(x), x->net->loss_op);
+    snprintf(x->text, sizeof x->text, "the model ends in %s and the loss %s applies softmax itself: leave the layer out",
+             last_op(x), x->net->loss_op);
     return true;
 }
 
@@ -38,7 +44,9 @@ static bool softmax_with_regression(patient *x)
     static const char *const softmax[] = { "softmax", "log_softmax" }, *const loss[] = { "mse", "l1", "huber", "smooth_l1" };
     if (!is_op(last_op(x), softmax, 2) || !is_op(x->net->loss_op, loss, 4))
         return false;
-    snprintf(x->text, sizeof x->text, "a regression loss (%s) is coupled with %s: gradients vanish; use cross_entropy on the logits", x->net->loss_op, last_op(x));
+    snprintf(x->text, sizeof x->text,
+             "a regression loss (%s) is coupled with %s: gradients vanish; use cross_entropy on the logits", x->net->loss_op,
+             last_op(x));
     return true;
 }
 
@@ -47,7 +55,8 @@ static bool sigmoid_before_logits(patient *x)
     static const char *const sigmoid[] = { "sigmoid" }, *const loss[] = { "bce_logits", "cross_entropy" };
     if (!is_op(last_op(x), sigmoid, 1) || !is_op(x->net->loss_op, loss, 2))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in sigmoid and %s wants logits: leave the layer out, or use bce", x->net->loss_op);
+    snprintf(x->text, sizeof x->text, "the model ends in sigmoid and %s wants logits: leave the layer out, or use bce",
+             x->net->loss_op);
     return true;
 }
 
@@ -65,7 +74,8 @@ static bool relu_at_the_end(patient *x)
     static const char *const relu[] = { "relu", "relu6" }, *const loss[] = { "cross_entropy", "focal", "bce_logits" };
     if (!is_op(last_op(x), relu, 2) || !is_op(x->net->loss_op, loss, 3))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in %s: logits below zero are cut off; leave the last activation out", last_op(x));
+    snprintf(x->text, sizeof x->text, "the model ends in %s: logits below zero are cut off; leave the last activation out",
+             last_op(x));
     return true;
 }
 
@@ -77,7 +87,8 @@ static bool classes_and_outputs_differ(patient *x)
         const grd_field *f = &x->data->field[i];
         if (strcmp(f->name, x->net->target) != 0 || !f->classes || out.rank < 2 || out.dim[1] == f->classes)
             continue;
-        snprintf(x->text, sizeof x->text, "%lld classes in field \"%s\", but %lld outputs", (long long)f->classes, f->name, (long long)out.dim[1]);
+        snprintf(x->text, sizeof x->text, "%lld classes in field \"%s\", but %lld outputs", (long long)f->classes, f->name,
+                 (long long)out.dim[1]);
         return true;
     }
     return false;
@@ -87,7 +98,8 @@ static bool no_validation_set(patient *x)
 {
     if (x->data->val)
         return false;
-    snprintf(x->text, sizeof x->text, "there is no validation set: best weights and early stopping go by the training loss; say data: {val: ...}");
+    snprintf(x->text, sizeof x->text,
+             "there is no validation set: best weights and early stopping go by the training loss; say data: {val: ...}");
     return true;
 }
 
@@ -96,7 +108,8 @@ static bool batch_larger_than_data(patient *x)
     int64_t n = grd_dataset_length(x->data->train);
     if (x->stage->run.batch <= n)
         return false;
-    snprintf(x->text, sizeof x->text, "a batch of %lld, but only %lld samples: every step sees all of them", (long long)x->stage->run.batch, (long long)n);
+    snprintf(x->text, sizeof x->text, "a batch of %lld, but only %lld samples: every step sees all of them",
+             (long long)x->stage->run.batch, (long long)n);
     return true;
 }
 
@@ -104,9 +117,12 @@ static bool large_numbers(patient *x)
 {
     for (int i = 0; i < x->data->n_fields; i++) {
         const grd_field *f = &x->data->field[i];
-        if (f->dtype != GRD_F32 || f->lo >= f->hi || (f->hi <= 20 && f->lo >= -20) || strcmp(f->name, grd_var_name(x->net->input)) != 0)
+        if (f->dtype != GRD_F32 || f->lo >= f->hi || (f->hi <= 20 && f->lo >= -20) ||
+            strcmp(f->name, grd_var_name(x->net->input)) != 0)
             continue;
-        snprintf(x->text, sizeof x->text, "field \"%s\" goes from %g to %g: bring inputs to about -1..1 with transform: [scale] or normalize", f->name, f->lo, f->hi);
+        snprintf(x->text, sizeof x->text,
+                 "field \"%s\" goes from %g to %g: bring inputs to about -1..1 with transform: [scale] or normalize", f->name,
+                 f->lo, f->hi);
         return true;
     }
     return false;
@@ -119,7 +135,8 @@ static bool odd_learning_rate(patient *x)
     bool adaptive = strncmp(x->stage->optim, "adam", 4) == 0;
     if (rate > 0 && (rate < (adaptive ? 0.05 : 5.0)) && rate > 1e-7)
         return false;
-    snprintf(x->text, sizeof x->text, "a learning rate of %g is unusual for %.20s: 1e-4 to 1e-2 are common", rate, x->stage->optim);
+    snprintf(x->text, sizeof x->text, "a learning rate of %g is unusual for %.20s: 1e-4 to 1e-2 are common", rate,
+             x->stage->optim);
     return true;
 }
 
@@ -131,7 +148,10 @@ static bool no_clipping(patient *x)
     return true;
 }
 
-static const struct { const char *name; bool (*look)(patient *x); } rows[] = {
+static const struct {
+    const char *name;
+    bool (*look)(patient *x);
+} rows[] = {
     { "softmax before cross entropy", softmax_before_cross_entropy },
     { "softmax with a regression loss", softmax_with_regression },
     { "sigmoid before a loss on logits", sigmoid_before_logits },

@@ -20,6 +20,14 @@ typedef struct grd_stage_data {
     int n_fields;
 } grd_stage_data;
 
+/* A part of a source that stays open for the stages that follow. */
+typedef struct grd_kept_part {
+    const grd_source *source;
+    const grd_yaml *node; /* the data section that opened it */
+    int part;
+    grd_dataset *set;
+} grd_kept_part;
+
 /* The model of a stage. */
 typedef struct grd_stage_net {
     grd_graph *graph;
@@ -27,9 +35,12 @@ typedef struct grd_stage_net {
     grd_var input, output, loss, metric[GRD_MAX_METRICS];
     const char *metric_name[GRD_MAX_METRICS];
     int n_metrics;
-    const char *target;              /* field of the (first) loss */
+    const char *target; /* field of the (first) loss */
     const char *loss_op;
-    bool reconstructs;               /* the loss' target is the input */
+    bool one_loss;     /* the loss is one op, unweighted */
+    bool reconstructs; /* the loss' target is the input */
+    grd_var confusion; /* counts [classes, classes]; GRD_NONE if the model does not classify */
+    int64_t classes;
 } grd_stage_net;
 
 typedef struct grd_stage {
@@ -42,9 +53,9 @@ typedef struct grd_stage {
     grd_train_section train;
     grd_stop_section stop;
     grd_init_section init;
-    const char *optim, *schedule;    /* specs */
+    const char *optim, *schedule; /* specs */
     const grd_yaml *optim_node;
-    double lambda;                   /* ridge */
+    double lambda; /* ridge */
     grd_stage_result result;
 } grd_stage;
 
@@ -56,14 +67,19 @@ struct grd_pipeline {
     grd_config config;
     grd_pipeline_opts opts;
     char dir[1024], name[96];
-    bool resumes;                    /* opened from a run's folder */
+    bool resumes; /* opened from a run's folder */
+    bool logs;    /* to RUN/run.log */
     grd_stage stage[GRD_MAX_STAGES];
+    grd_kept_part kept[2 * GRD_MAX_STAGES];
+    int n_kept;
     int64_t *confusion;
 };
 
+void grd_pipeline_free_child(void *self);
 void grd_pipeline_say(const grd_pipeline *p, const char *format, ...) GRD_PRINTF(2, 3);
 
 /* datasets.c */
+void grd_drop_kept(grd_pipeline *p);
 grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data);
 void grd_stage_close_data(grd_stage_data *data);
 
@@ -72,14 +88,36 @@ grd_status grd_stage_build(grd_stage *stage, const grd_stage_data *data, grd_dty
 void grd_stage_free_net(grd_stage_net *net);
 
 /* stages.c */
-grd_status grd_stage_read(grd_stage *stage);                 /* the sections, checked */
-grd_status grd_stage_run(grd_stage *stage);                  /* trains and tests; resumes */
+grd_status grd_stage_read(grd_stage *stage); /* the sections, checked */
+bool grd_is_checkpoint(const char *name);    /* NAME.pth */
 grd_status grd_stage_path(const grd_stage *stage, const char *file, char path[1200]);
-grd_status grd_stage_load_result(grd_stage *stage);          /* from done.json, if it is there */
 grd_status grd_stage_find(grd_pipeline *p, const char *name, grd_stage **stage);
 
-/* results.c: what a finished run leaves: table, reconstructions.png, loss-curves.svg */
-void grd_results_table(const grd_pipeline *p);
+/* stage_run.c */
+grd_status grd_stage_run(grd_stage *stage); /* trains and tests; resumes */
+
+/* done.c */
+grd_status grd_stage_save_result(const grd_stage *stage);
+grd_status grd_stage_load_result(grd_stage *stage); /* if it is there */
+
+/* eval.c; counts [classes, classes] may be NULL */
+grd_status grd_stage_evaluate(grd_stage *stage, const grd_stage_net *net, const grd_dataset *set, grd_metric *values, int *n,
+                              int64_t *counts);
+grd_status grd_stage_ridge(grd_stage *stage, const grd_stage_data *data, grd_ridge **ridge);
+grd_status grd_stage_evaluate_ridge(const grd_ridge *ridge, const grd_dataset *set, grd_metric *values, int *n, int64_t *counts);
+
+/* batch.c: one batch of a stage's training set, bound to a model's inputs */
+typedef struct grd_one_batch {
+    grd_loader *loader;
+    int64_t n;
+    grd_shape shape[GRD_MAX_INPUTS];
+    const void *input[GRD_MAX_INPUTS];
+} grd_one_batch;
+grd_status grd_one_batch_open(grd_pipeline *p, const grd_dataset *set, const grd_model *model, int64_t size, uint64_t seed,
+                              bool shuffle, grd_one_batch *batch);
+void grd_one_batch_close(grd_one_batch *batch);
+
+/* results.c: what a finished run leaves: reconstructions.png, loss-curves.svg */
 grd_status grd_results_pictures(grd_pipeline *p);
 
 /* doctor.c: prints what looks wrong; returns how many findings */

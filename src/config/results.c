@@ -21,29 +21,26 @@ static const grd_metric *metric_of(const grd_stage_result *r, const char *name)
     return NULL;
 }
 
-void grd_results_table(const grd_pipeline *p)
+static void print_number(FILE *out, const double *value, double factor, const char *format, int width)
 {
-    FILE *out = p->opts.out;
-    if (!out)
-        return;
-    int64_t tested = 0;
-    fprintf(out, "\n%-14s %8s %6s %12s %12s %14s\n", "stage", "epochs", "best", "val loss", "test loss", "test accuracy");
+    if (value && isfinite(*value))
+        fprintf(out, format, factor * *value);
+    else
+        fprintf(out, " %*s", width, "-");
+}
+
+void grd_pipeline_table(const grd_pipeline *p, FILE *out)
+{
+    bool tested = false;
+    fprintf(out, "%-14s %7s %7s %12s %12s %16s\n", "stage", "epochs", "best", "val loss", "test loss", "test accuracy");
     for (int i = 0; i < p->config.n_stages; i++) {
         const grd_stage_result *r = &p->stage[i].result;
         const grd_metric *loss = metric_of(r, "loss"), *accuracy = metric_of(r, "accuracy");
-        fprintf(out, "%-14s %8lld %6lld ", r->name, (long long)r->epochs, (long long)r->best_epoch);
-        if (isfinite(r->val_loss))
-            fprintf(out, "%12.5f ", r->val_loss);
-        else
-            fprintf(out, "%12s ", "-");
-        if (loss)
-            fprintf(out, "%12.5f ", loss->value);
-        else
-            fprintf(out, "%12s ", "-");
-        if (accuracy)
-            fprintf(out, "%12.2f %%\n", 100 * accuracy->value);
-        else
-            fprintf(out, "%14s\n", "-");
+        fprintf(out, "%-14s %7lld %7lld", r->name, (long long)r->epochs, (long long)r->best_epoch);
+        print_number(out, &r->val_loss, 1, " %12.5f", 12);
+        print_number(out, loss ? &loss->value : NULL, 1, " %12.5f", 12);
+        print_number(out, accuracy ? &accuracy->value : NULL, 100, " %14.2f %%", 16);
+        fputc('\n', out);
         tested = tested || loss;
     }
     if (tested)
@@ -62,7 +59,13 @@ static grd_status draw_grid(grd_pipeline *p, const grd_stage *s, const float *or
     grd_picture_row rows[2] = { { "original", original }, { "reconstruction", made } };
     char title[256];
     snprintf(title, sizeof title, "%s: test images above what \"%s\" makes of them", p->name, s->config->name);
-    grd_picture_grid grid = { .title = title, .row = rows, .rows = 2, .columns = (int)shape->dim[0], .channels = channels, .height = height, .width = width };
+    grd_picture_grid grid = { .title = title,
+                              .row = rows,
+                              .rows = 2,
+                              .columns = (int)shape->dim[0],
+                              .channels = channels,
+                              .height = height,
+                              .width = width };
     grd_picture picture;
     GRD_TRY(grd_picture_from_grid(&picture, p->host, &grid));
     snprintf(path, sizeof path, "%s/reconstructions.png", p->dir);
@@ -77,34 +80,35 @@ static grd_status reconstruct(grd_pipeline *p, grd_stage *s, const grd_stage_dat
 {
     char path[1200];
     int loaded, index = 0;
-    grd_loader *loader;
-    const grd_batch *batch;
+    grd_one_batch b;
     grd_plan *plan;
     GRD_TRY(grd_stage_path(s, "best.pth", path));
     GRD_TRY(grd_model_load(net->model, path, NULL, &loaded));
-    int64_t n = grd_dataset_length(data->test) < COLUMNS ? grd_dataset_length(data->test) : COLUMNS;
-    GRD_TRY(grd_loader_new(p->ctx, data->test, &(grd_loader_opts){ .batch = n }, &loader));
-    grd_status status = grd_loader_start(loader, 0, 0);
-    if (status == GRD_OK)
-        status = grd_loader_next(loader, &batch);
-    grd_shape shape[GRD_MAX_INPUTS] = { { 0 } };
-    grd_run run = { 0 };
-    for (int i = 0; status == GRD_OK && i < grd_model_inputs(net->model); i++)
-        for (int f = 0; f < batch->n_fields; f++)
-            if (strcmp(batch->field[f].name, grd_model_input_name(net->model, i)) == 0) {
-                shape[i] = batch->shape[f];
-                run.input[i] = batch->data[f];
-                index = strcmp(batch->field[f].name, net->target) == 0 ? i : index;
-            }
+    GRD_TRY(grd_one_batch_open(p, data->test, net->model, COLUMNS, 0, false, &b));
+    while (strcmp(grd_model_input_name(net->model, index), net->target) != 0)
+        index++;
+    grd_run run = { .row = 0 };
+    memcpy(run.input, b.input, sizeof run.input);
     grd_compile_opts opts = { .keep = { net->output }, .n_keep = 1 };
-    if (status == GRD_OK)
-        status = grd_model_plan(net->model, &opts, shape, &plan);
+    grd_status status = grd_model_plan(net->model, &opts, b.shape, &plan);
     if (status == GRD_OK)
         status = grd_plan_run(plan, &run);
     if (status == GRD_OK)
-        status = draw_grid(p, s, run.input[index], grd_plan_value(plan, net->output, NULL), &shape[index]);
-    grd_loader_free(loader);
+        status = draw_grid(p, s, b.input[index], grd_plan_value(plan, net->output, NULL), &b.shape[index]);
+    grd_one_batch_close(&b);
     return status;
+}
+
+/* One picture a sample: [N,H,W] or [N,1 or 3,H,W]. */
+static bool is_picture(const grd_shape *s)
+{
+    enum { LARGEST = 1024 };
+    if (s->rank != 3 && !(s->rank == 4 && (s->dim[1] == 1 || s->dim[1] == 3)))
+        return false;
+    for (int d = s->rank - 2; d < s->rank; d++)
+        if (s->dim[d] < 2 || s->dim[d] > LARGEST)
+            return false;
+    return true;
 }
 
 /* The first stage whose loss compares the output with the input, if the input is a picture. */
@@ -121,8 +125,7 @@ static grd_status draw_reconstructions(grd_pipeline *p)
         bool here = false;
         if (status == GRD_OK) {
             grd_shape in = grd_var_shape(net.input);
-            bool picture = (in.rank == 3 || (in.rank == 4 && (in.dim[1] == 1 || in.dim[1] == 3))) && in.dim[in.rank - 1] > 1 && in.dim[in.rank - 1] <= 1024;
-            here = net.reconstructs && picture && data.test;
+            here = net.reconstructs && data.test && is_picture(&in);
             if (here)
                 status = reconstruct(p, s, &data, &net);
             grd_stage_free_net(&net);
@@ -139,9 +142,15 @@ static grd_status draw_reconstructions(grd_pipeline *p)
 
 enum { MAX_EPOCHS_DRAWN = 20000 };
 
-typedef struct curves { int64_t n; double *epoch, *train, *val; } curves;
+typedef struct curves {
+    int64_t n;
+    double *epoch, *train, *val;
+} curves;
 
-static double number_or_nan(const json_t *value) { return json_is_number(value) ? json_number_value(value) : NAN; }
+static double number_or_nan(const json_t *value)
+{
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
 
 /* The records of epochs in a stage's metrics.jsonl. */
 static grd_status read_curves(grd_pipeline *p, const grd_stage *s, curves *c)
@@ -186,7 +195,11 @@ static grd_status draw_curves(grd_pipeline *p)
             has_val = has_val || isfinite(c.val[e]);
         series[n][0] = (grd_svg_series){ .name = "train", .x = c.epoch, .y = c.train, .n = c.n };
         series[n][1] = (grd_svg_series){ .name = "val", .x = c.epoch, .y = c.val, .n = c.n };
-        panel[n] = (grd_svg_panel){ .title = p->stage[i].config->name, .x_label = "epoch", .y_label = "loss", .series = series[n], .n_series = has_val ? 2 : 1 };
+        panel[n] = (grd_svg_panel){ .title = p->stage[i].config->name,
+                                    .x_label = "epoch",
+                                    .y_label = "loss",
+                                    .series = series[n],
+                                    .n_series = has_val ? 2 : 1 };
         n++;
     }
     if (!n)

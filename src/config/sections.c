@@ -39,20 +39,17 @@ static const grd_option subset_options[] = {
     GRD_INT(grd_subset_section, per_class, 0, 0, 1e12, "this many of each class, or"),
     GRD_INT(grd_subset_section, count, 0, 0, 1e12, "this many in all, or"),
     GRD_REAL(grd_subset_section, fraction, 0, 0, 1, "this share; none of the three: all others"),
-    GRD_TEXT(grd_subset_section, stratify, NULL, "with count or fraction: class field whose proportions are kept"),
-    GRD_END
+    GRD_TEXT(grd_subset_section, stratify, NULL, "with count or fraction: class field whose proportions are kept"), GRD_END
 };
 
 static const grd_option model_options[] = {
-    GRD_TEXT(grd_model_section, input, NULL, "field that feeds the first layer; default: the first that is not a label"),
-    GRD_END
+    GRD_TEXT(grd_model_section, input, NULL, "field that feeds the first layer; default: the first that is not a label"), GRD_END
 };
 
 static const grd_option loss_options[] = {
     GRD_TEXT(grd_loss_section, output, NULL, "name (`as`) of the value it looks at; default: the last"),
     GRD_TEXT(grd_loss_section, target, NULL, "field it is compared with; default: label"),
-    GRD_REAL(grd_loss_section, weight, 1, -1e9, 1e9, "factor in a list of losses"),
-    GRD_END
+    GRD_REAL(grd_loss_section, weight, 1, -1e9, 1e9, "factor in a list of losses"), GRD_END
 };
 
 static const grd_option train_options[] = {
@@ -67,30 +64,31 @@ static const grd_option train_options[] = {
 
 static const grd_option stop_options[] = {
     GRD_INT(grd_stop_section, patience, 10, 1, 1e9, "stop after this many epochs without a better loss"),
-    GRD_REAL(grd_stop_section, min_delta, 0, 0, 1e9, "how much better it must be"),
-    GRD_END
+    GRD_REAL(grd_stop_section, min_delta, 0, 0, 1e9, "how much better it must be"), GRD_END
 };
 
 static const grd_option init_options[] = {
     GRD_TEXT(grd_init_section, from, NULL, "stage, or .pth file, whose weights are taken"),
-    GRD_FLAG(grd_init_section, freeze, "the layers named in `layers` (else all) are not trained"),
-    GRD_END
+    GRD_FLAG(grd_init_section, freeze, "the layers named in `layers` (else all) are not trained"), GRD_END
 };
 
 const grd_section grd_section_run = { "run", "how it runs", run_options, sizeof(grd_run_section), "" };
-const grd_section grd_section_data = { "data", "what it learns from", data_options, sizeof(grd_data_section), "subsets transform augment" };
+const grd_section grd_section_data = { "data", "what it learns from", data_options, sizeof(grd_data_section),
+                                       "subsets transform augment" };
 const grd_section grd_section_subset = { "subsets", "disjoint parts of train, drawn by seed in their order", subset_options,
                                          sizeof(grd_subset_section), "" };
-const grd_section grd_section_model = { "model", "layers and blocks; other keys are constants, written $key in layers", model_options,
-                                        sizeof(grd_model_section), "layers blocks" };
+const grd_section grd_section_model = { "model", "layers and blocks; other keys are constants, written $key in layers",
+                                        model_options, sizeof(grd_model_section), "layers blocks" };
 const grd_section grd_section_loss = { "loss", "a loss by name, with its own options and these; or a list of them", loss_options,
                                        sizeof(grd_loss_section), "kind" };
 const grd_section grd_section_train = { "train", "what a step does", train_options, sizeof(grd_train_section), "early_stop" };
-const grd_section grd_section_stop = { "early_stop", "in train: {patience: 10}, or off", stop_options, sizeof(grd_stop_section), "" };
+const grd_section grd_section_stop = { "early_stop", "in train: {patience: 10}, or off", stop_options, sizeof(grd_stop_section),
+                                       "" };
 const grd_section grd_section_init = { "init", "where a stage starts", init_options, sizeof(grd_init_section), "layers" };
 
-const grd_section *const grd_sections[] = { &grd_section_run,   &grd_section_data, &grd_section_subset, &grd_section_model, &grd_section_loss,
-                                            &grd_section_train, &grd_section_stop, &grd_section_init,   NULL };
+const grd_section *const grd_sections[] = { &grd_section_run,   &grd_section_data, &grd_section_subset,
+                                            &grd_section_model, &grd_section_loss, &grd_section_train,
+                                            &grd_section_stop,  &grd_section_init, NULL };
 
 const grd_top_key grd_top_keys[] = {
     { "run", "how it runs: name, seed, batch, epochs, ..." },
@@ -164,7 +162,8 @@ const char *grd_hint(const char *word, const char *(*next)(const void *ctx, int 
 
 /* ---- values ---- */
 
-grd_status grd_option_read(grd_host *host, const grd_option *table, void *opts, const char *who, const char *key, const grd_yaml *value)
+grd_status grd_option_read(grd_host *host, const grd_option *table, void *opts, const char *who, const char *key,
+                           const grd_yaml *value)
 {
     const char *words[GRD_MAX_LIST + 1] = { NULL };
     int n = 0;
@@ -174,7 +173,8 @@ grd_status grd_option_read(grd_host *host, const grd_option *table, void *opts, 
         words[n++] = value->text;
     for (const grd_yaml *c = value->first; c; c = c->next, n++) {
         if (c->kind != GRD_YAML_SCALAR)
-            return grd_yaml_fail(host, c, "%s: %s: expected single values in the list, found %s", who, key, grd_yaml_kind_name(c));
+            return grd_yaml_fail(host, c, "%s: %s: expected single values in the list, found %s", who, key,
+                                 grd_yaml_kind_name(c));
         if (n < GRD_MAX_LIST)
             words[n] = c->text;
     }
@@ -220,8 +220,8 @@ grd_status grd_row_read(grd_host *host, const char *what, const grd_yaml *node, 
     return GRD_OK;
 }
 
-grd_status grd_row_options(grd_host *host, const grd_row_ref *row, const grd_option *table, const grd_option *other, const char *more,
-                           void *opts)
+grd_status grd_row_options(grd_host *host, const grd_row_ref *row, const grd_option *table, const grd_option *other,
+                           const char *more, void *opts)
 {
     const grd_yaml *value = row->value;
     if (!value)
@@ -257,14 +257,17 @@ static grd_status spec_option(grd_arena *arena, const char *who, const grd_yaml 
         text = grd_arena_strdup(arena, "[]");
     if (text && (strchr(text, ' ') || !text[0]))
         return grd_yaml_fail(arena->host, value, "%s: \"%.80s\": a value without spaces is expected", who, text);
-    *spec = !text ? NULL : key ? grd_arena_format(arena, "%s %s=%s", *spec, key, text) : grd_arena_format(arena, "%s %s", *spec, text);
+    *spec = !text ? NULL
+            : key ? grd_arena_format(arena, "%s %s=%s", *spec, key, text)
+                  : grd_arena_format(arena, "%s %s", *spec, text);
     return *spec ? GRD_OK : GRD_ERR_MEMORY;
 }
 
 grd_status grd_row_spec(grd_arena *arena, const grd_row_ref *row, const grd_option *table, char **spec)
 {
     if (table)
-        GRD_TRY(grd_check_keys(arena->host, row->name, row->value && row->value->kind == GRD_YAML_MAP ? row->value : &(grd_yaml){ .kind = GRD_YAML_MAP },
+        GRD_TRY(grd_check_keys(arena->host, row->name,
+                               row->value && row->value->kind == GRD_YAML_MAP ? row->value : &(grd_yaml){ .kind = GRD_YAML_MAP },
                                table, NULL, ""));
     *spec = grd_arena_strdup(arena, row->name);
     if (!*spec)

@@ -32,7 +32,7 @@ typedef struct grd_model_section {
     const char *input;
 } grd_model_section;
 
-typedef struct grd_loss_section {   /* beside a loss row's own options */
+typedef struct grd_loss_section { /* beside a loss row's own options */
     const char *output, *target;
     double weight;
 } grd_loss_section;
@@ -61,11 +61,11 @@ typedef struct grd_section {
     const char *name, *doc;
     const grd_option *options;
     size_t size;
-    const char *more;   /* keys that are read by hand, "subsets transform": the rest of the section */
+    const char *more; /* keys that are read by hand, "subsets transform": the rest of the section */
 } grd_section;
 
-extern const grd_section grd_section_run, grd_section_data, grd_section_subset, grd_section_model, grd_section_loss, grd_section_train,
-    grd_section_stop, grd_section_init;
+extern const grd_section grd_section_run, grd_section_data, grd_section_subset, grd_section_model, grd_section_loss,
+    grd_section_train, grd_section_stop, grd_section_init;
 /* In the order of documentation, NULL at the end. */
 extern const grd_section *const grd_sections[];
 /* Top-level keys, what each is; the last has a NULL name. */
@@ -88,21 +88,22 @@ grd_status grd_check_keys(grd_host *host, const char *who, const grd_yaml *map, 
 /* ---- rows: `NAME`, `{NAME: value}`, `{NAME: {key: value}}`, with sibling keys such as `as` ---- */
 
 typedef struct grd_row_ref {
-    const grd_yaml *node;    /* for messages */
+    const grd_yaml *node; /* for messages */
     const char *name;
-    const grd_yaml *value;   /* NULL if there is none */
+    const grd_yaml *value; /* NULL if there is none */
 } grd_row_ref;
 
 /* `beside`: the one key that may stand beside the row's ("as"), or NULL. */
 grd_status grd_row_read(grd_host *host, const char *what, const grd_yaml *node, const char *beside, grd_row_ref *row);
-/* The value into a zeroed options struct: a single value or list is the first option, a map is by key; keys of `other` and `more` are
- * left out. Not resolved. Words are kept by reference. */
-grd_status grd_row_options(grd_host *host, const grd_row_ref *row, const grd_option *table, const grd_option *other, const char *more,
-                           void *opts);
+/* The value into a zeroed options struct: a single value or list is the first option, a map is by key; keys of `other` and
+ * `more` are left out. Not resolved. Words are kept by reference. */
+grd_status grd_row_options(grd_host *host, const grd_row_ref *row, const grd_option *table, const grd_option *other,
+                           const char *more, void *opts);
 /* "name key=value key=[1,2]", as specs are written; table may be NULL (nothing is checked). */
 grd_status grd_row_spec(grd_arena *arena, const grd_row_ref *row, const grd_option *table, char **spec);
 /* One option from a node. */
-grd_status grd_option_read(grd_host *host, const grd_option *table, void *opts, const char *who, const char *key, const grd_yaml *value);
+grd_status grd_option_read(grd_host *host, const grd_option *table, void *opts, const char *who, const char *key,
+                           const grd_yaml *value);
 /* "; did you mean ...?" among words that `next` gives one by one until NULL. */
 const char *grd_hint(const char *word, const char *(*next)(const void *ctx, int i), const void *ctx, char *text, size_t size);
 

@@ -54,6 +54,20 @@ void grd_yaml_append(grd_yaml *parent, grd_yaml *child)
     parent->n++;
 }
 
+bool grd_yaml_same(const grd_yaml *a, const grd_yaml *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (a->kind != b->kind || a->n != b->n ||
+        (a->kind == GRD_YAML_SCALAR && (strcmp(a->text, b->text) != 0 || a->quoted != b->quoted)))
+        return false;
+    const grd_yaml *d = b->first;
+    for (const grd_yaml *c = a->first; c; c = c->next, d = d->next)
+        if ((c->key && strcmp(c->key, d->key) != 0) || !grd_yaml_same(c, d))
+            return false;
+    return true;
+}
+
 grd_yaml *grd_yaml_copy(grd_arena *arena, const grd_yaml *node)
 {
     grd_yaml *copy = grd_yaml_new(arena, node->kind, node);

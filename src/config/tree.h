@@ -11,12 +11,12 @@ typedef enum grd_yaml_kind { GRD_YAML_SCALAR, GRD_YAML_LIST, GRD_YAML_MAP } grd_
 
 typedef struct grd_yaml {
     grd_yaml_kind kind;
-    bool quoted;         /* a scalar in quotes: never null */
-    const char *file;    /* or the override it came from, then line is 0 */
-    int line;            /* from 1; of its key if it has one */
-    const char *key;     /* in a map */
-    const char *text;    /* of a scalar */
-    int n;               /* children */
+    bool quoted;      /* a scalar in quotes: never null */
+    const char *file; /* or the override it came from, then line is 0 */
+    int line;         /* from 1; of its key if it has one */
+    const char *key;  /* in a map */
+    const char *text; /* of a scalar */
+    int n;            /* children */
     struct grd_yaml *first, *last, *next;
 } grd_yaml;
 
@@ -34,6 +34,7 @@ const grd_yaml *grd_yaml_get(const grd_yaml *map, const char *key);
 bool grd_yaml_is_null(const grd_yaml *node);
 bool grd_yaml_is(const grd_yaml *node, const char *text); /* a scalar with that text */
 void grd_yaml_append(grd_yaml *parent, grd_yaml *child);
+bool grd_yaml_same(const grd_yaml *a, const grd_yaml *b); /* in content; either may be NULL */
 grd_yaml *grd_yaml_copy(grd_arena *arena, const grd_yaml *node);
 /* A new tree: maps merge, everything else in `over` replaces. Where a map's one key names a row (optim, schedule, loss), another
  * row replaces it. Either may be NULL. */

@@ -1,164 +1,204 @@
-/* The writing half: protocol 2, without a memo (nodes that are shared are written again). */
+/* Writing pickle protocol 2: the opcodes that PyTorch's restricted unpickler takes, no memo. */
 #include "format/pickle.h"
 
-#include <stdio.h>
+#include "format/pth.h"
+
 #include <string.h>
 
-typedef struct writer { grd_host *host; const char *name; grd_bytes *out; grd_storage_list *storages; int depth; } writer;
+typedef struct writer {
+    grd_host *host;
+    const char *name;
+    grd_bytes *out;
+    grd_storage_list *storages;
+} writer;
 
-enum { MAX_DEPTH = 64 };
+static grd_status write_value(writer *w, const grd_value *value, int depth);
 
-static void op(writer *w, char code) { grd_bytes_put(w->out, &code, 1); }
-static void global(writer *w, const char *module_and_name) { grd_bytes_text(w->out, module_and_name); } /* "ctorch\nFloatStorage\n" */
-
-static void put_text(writer *w, const char *text, size_t size)
+static void op(writer *w, char code)
 {
-    op(w, 'X');
-    grd_bytes_number(w->out, size, 4);
-    grd_bytes_put(w->out, text, size);
+    grd_bytes_put(w->out, &code, 1);
 }
 
-static void put_int(writer *w, int64_t v)
+static void write_int(writer *w, int64_t integer)
 {
-    if (v >= 0 && v < 256) {
+    if (integer >= 0 && integer <= 0xFF) {
         op(w, 'K');
-        grd_bytes_number(w->out, (uint64_t)v, 1);
-    } else if (v >= 0 && v < 65536) {
+        grd_bytes_number(w->out, (uint64_t)integer, 1);
+    } else if (integer >= 0 && integer <= 0xFFFF) {
         op(w, 'M');
-        grd_bytes_number(w->out, (uint64_t)v, 2);
-    } else if (v >= INT32_MIN && v <= INT32_MAX) {
+        grd_bytes_number(w->out, (uint64_t)integer, 2);
+    } else if (integer >= INT32_MIN && integer <= INT32_MAX) {
         op(w, 'J');
-        grd_bytes_number(w->out, (uint64_t)v, 4);
+        grd_bytes_number(w->out, (uint64_t)integer, 4);
     } else {
         op(w, '\x8a');
         grd_bytes_number(w->out, 8, 1);
-        grd_bytes_number(w->out, (uint64_t)v, 8);
+        grd_bytes_number(w->out, (uint64_t)integer, 8);
     }
 }
 
-static void put_real(writer *w, double v)
+static void write_real(writer *w, double real)
 {
     uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    op(w, 'G'); /* the only big-endian number of the format */
-    for (int shift = 56; shift >= 0; shift -= 8)
-        grd_bytes_number(w->out, bits >> shift, 1);
+    memcpy(&bits, &real, sizeof bits);
+    op(w, 'G');
+    for (int i = 7; i >= 0; i--)
+        grd_bytes_number(w->out, bits >> (8 * i), 1);
 }
 
-/* The key of the storage a tensor's memory is in: the same for the same memory. */
-static int storage_of(writer *w, const grd_tensor_data *t)
+/* Length of the UTF-8 sequence at s, 0 if it is not one (overlong, surrogate, beyond U+10FFFF, cut short). */
+static size_t utf8_length(const unsigned char *s, size_t left)
 {
-    grd_storage_list *list = w->storages;
-    for (int i = 0; i < list->n; i++)
-        if (t->data && list->item[i]->data == t->data && list->item[i]->dtype == t->dtype && grd_count(&list->item[i]->shape) == grd_count(&t->shape))
-            return i;
-    if (!GRD_RESERVE(w->host, list)) {
-        w->out->failed = true;
+    if (s[0] < 0x80)
+        return 1;
+    size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4 || n > left)
         return 0;
-    }
-    list->item[list->n] = t;
-    return list->n++;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
+    bool outside = (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF4 && s[1] > 0x8F);
+    return overlong || outside ? 0 : n;
 }
 
-static void put_tensor(writer *w, const grd_tensor_data *t)
+static grd_status write_text(writer *w, const char *text, size_t size)
 {
-    const grd_storage_type *type = grd_storage_type_of(t->dtype);
-    char key[16];
-    int64_t stride[GRD_MAX_RANK], step = 1;
-    snprintf(key, sizeof key, "%d", storage_of(w, t));
-    global(w, "ctorch._utils\n_rebuild_tensor_v2\n");
-    op(w, '(');
-    op(w, '(');
-    put_text(w, "storage", 7);
-    grd_bytes_print(w->out, "ctorch\n%s\n", type->class_name);
-    put_text(w, key, strlen(key));
-    put_text(w, "cpu", 3);
-    put_int(w, grd_count(&t->shape));
-    op(w, 't');
-    op(w, 'Q');
-    put_int(w, 0);
-    op(w, '(');
-    for (int i = 0; i < t->shape.rank; i++)
-        put_int(w, t->shape.dim[i]);
-    op(w, 't');
-    for (int i = t->shape.rank - 1; i >= 0; i--) {
-        stride[i] = step;
-        step *= t->shape.dim[i] > 0 ? t->shape.dim[i] : 1;
+    if (size > UINT32_MAX)
+        return grd_fail(w->host, GRD_ERR_ARG, "%s: a text of %zu bytes, expected less than 4 GiB", w->name, size);
+    for (size_t i = 0, n; i < size; i += n) {
+        n = utf8_length((const unsigned char *)text + i, size - i);
+        char shown[GRD_PRINTABLE];
+        if (!n)
+            return grd_fail(w->host, GRD_ERR_ARG, "%s: the text \"%s\" is not UTF-8", w->name, grd_printable(text, size, shown));
     }
-    op(w, '(');
-    for (int i = 0; i < t->shape.rank; i++)
-        put_int(w, stride[i]);
-    op(w, 't');
-    op(w, '\x89');
-    global(w, "ccollections\nOrderedDict\n");
-    op(w, ')');
-    op(w, 'R');
-    op(w, 't');
-    op(w, 'R');
+    op(w, 'X');
+    grd_bytes_number(w->out, size, 4);
+    grd_bytes_put(w->out, text, size);
+    return GRD_OK;
 }
 
-static grd_status put_value(writer *w, const grd_value *v);
-
-static grd_status put_dict(writer *w, const grd_dict *d)
+static grd_status write_items(writer *w, const grd_list *list, int depth)
 {
-    if (d->ordered) {
-        global(w, "ccollections\nOrderedDict\n");
-        op(w, ')');
-        op(w, 'R');
-    } else {
-        op(w, '}');
-    }
-    if (!d->n)
+    for (int i = 0; i < list->n; i++)
+        GRD_TRY(write_value(w, list->item[i], depth));
+    return GRD_OK;
+}
+
+static grd_status write_list(writer *w, const grd_list *list, int depth)
+{
+    op(w, ']');
+    if (!list->n)
         return GRD_OK;
     op(w, '(');
-    for (int i = 0; i < d->n; i++) {
-        GRD_TRY(put_value(w, d->item[i].key));
-        GRD_TRY(put_value(w, d->item[i].value));
+    GRD_TRY(write_items(w, list, depth));
+    op(w, 'e');
+    return GRD_OK;
+}
+
+static grd_status write_tuple(writer *w, const grd_list *list, int depth)
+{
+    if (list->n > 3)
+        op(w, '(');
+    GRD_TRY(write_items(w, list, depth));
+    op(w, list->n > 3 ? 't' : ")\x85\x86\x87"[list->n]);
+    return GRD_OK;
+}
+
+static void write_ordered(writer *w)
+{
+    grd_bytes_text(w->out, "ccollections\nOrderedDict\n)R");
+}
+
+static grd_status write_dict(writer *w, const grd_dict *dict, int depth)
+{
+    if (dict->ordered)
+        write_ordered(w);
+    else
+        op(w, '}');
+    if (!dict->n)
+        return GRD_OK;
+    op(w, '(');
+    for (int i = 0; i < dict->n; i++) {
+        GRD_TRY(write_value(w, dict->item[i].key, depth));
+        GRD_TRY(write_value(w, dict->item[i].value, depth));
     }
     op(w, 'u');
     return GRD_OK;
 }
 
-static grd_status put_list(writer *w, const grd_value *v)
+/* The key of the tensor's storage, or -1: no memory. */
+static int storage_key(writer *w, const grd_tensor_data *tensor, int64_t count)
 {
-    bool tuple = v->kind == GRD_VALUE_TUPLE;
-    if (!tuple)
-        op(w, ']');
-    if (!tuple && !v->list.n)
-        return GRD_OK;
-    op(w, '(');
-    for (int i = 0; i < v->list.n; i++)
-        GRD_TRY(put_value(w, v->list.item[i]));
-    op(w, tuple ? 't' : 'e');
+    grd_storage_list *list = w->storages;
+    for (int i = 0; count && i < list->n; i++)
+        if (list->item[i]->data == tensor->data && list->item[i]->dtype == tensor->dtype && grd_count(&list->item[i]->shape) == count)
+            return i;
+    if (!GRD_RESERVE(w->host, list))
+        return -1;
+    list->item[list->n] = tensor;
+    return list->n++;
+}
+
+static void write_dims(writer *w, const int64_t *dim, int rank)
+{
+    if (rank > 3)
+        op(w, '(');
+    for (int i = 0; i < rank; i++)
+        write_int(w, dim[i]);
+    op(w, rank > 3 ? 't' : ")\x85\x86\x87"[rank]);
+}
+
+/* _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks) */
+static grd_status write_tensor(writer *w, const grd_tensor_data *tensor)
+{
+    const grd_shape *shape = &tensor->shape;
+    int64_t count = grd_count(shape), stride[GRD_MAX_RANK];
+    int key = storage_key(w, tensor, count);
+    if (key < 0)
+        return GRD_ERR_MEMORY;
+    for (int i = shape->rank - 1; i >= 0; i--)
+        stride[i] = i == shape->rank - 1 ? 1 : stride[i + 1] * (shape->dim[i + 1] > 1 ? shape->dim[i + 1] : 1);
+    grd_bytes_text(w->out, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    GRD_TRY(write_text(w, "storage", 7));
+    grd_bytes_print(w->out, "ctorch\n%s\n", grd_storage_type_of(tensor->dtype)->class_name);
+    char text[16];
+    GRD_TRY(write_text(w, text, (size_t)snprintf(text, sizeof text, "%d", key)));
+    GRD_TRY(write_text(w, "cpu", 3));
+    write_int(w, count);
+    grd_bytes_text(w->out, "tQK");
+    grd_bytes_zeros(w->out, 1);
+    write_dims(w, shape->dim, shape->rank);
+    write_dims(w, stride, shape->rank);
+    op(w, '\x89');
+    write_ordered(w);
+    grd_bytes_text(w->out, "tR");
     return GRD_OK;
 }
 
-static grd_status put_value(writer *w, const grd_value *v)
+static grd_status write_value(writer *w, const grd_value *value, int depth)
 {
-    if (w->depth >= MAX_DEPTH)
-        return grd_fail(w->host, GRD_ERR_ARG, "%s: data nested deeper than %d", w->name, MAX_DEPTH);
-    w->depth++;
-    grd_status status = GRD_OK;
-    switch (v->kind) {
+    if (depth > GRD_PTH_MAX_DEPTH)
+        return grd_fail(w->host, GRD_ERR_ARG, "%s: lists and dicts nested more than %d deep", w->name, GRD_PTH_MAX_DEPTH);
+    switch (value->kind) {
     case GRD_VALUE_NONE: op(w, 'N'); break;
-    case GRD_VALUE_BOOL: op(w, v->boolean ? '\x88' : '\x89'); break;
-    case GRD_VALUE_INT: put_int(w, v->integer); break;
-    case GRD_VALUE_REAL: put_real(w, v->real); break;
-    case GRD_VALUE_TEXT: put_text(w, v->text.bytes, v->text.size); break;
-    case GRD_VALUE_LIST:
-    case GRD_VALUE_TUPLE: status = put_list(w, v); break;
-    case GRD_VALUE_DICT: status = put_dict(w, &v->dict); break;
-    case GRD_VALUE_TENSOR: put_tensor(w, &v->tensor); break;
+    case GRD_VALUE_BOOL: op(w, value->boolean ? '\x88' : '\x89'); break;
+    case GRD_VALUE_INT: write_int(w, value->integer); break;
+    case GRD_VALUE_REAL: write_real(w, value->real); break;
+    case GRD_VALUE_TEXT: return write_text(w, value->text.bytes, value->text.size);
+    case GRD_VALUE_LIST: return write_list(w, &value->list, depth + 1);
+    case GRD_VALUE_TUPLE: return write_tuple(w, &value->list, depth + 1);
+    case GRD_VALUE_DICT: return write_dict(w, &value->dict, depth + 1);
+    case GRD_VALUE_TENSOR: return write_tensor(w, &value->tensor);
     }
-    w->depth--;
-    return status;
+    return grd_bytes_status(w->out);
 }
 
 grd_status grd_pickle_write(grd_host *host, const char *name, const grd_value *root, grd_bytes *out, grd_storage_list *storages)
 {
-    writer w = { host, name, out, storages, 0 };
-    grd_bytes_put(out, "\x80\x02", 2);
-    GRD_TRY(put_value(&w, root));
+    writer w = { host, name, out, storages };
+    grd_bytes_text(out, "\x80\x02");
+    GRD_TRY(write_value(&w, root, 0));
     op(&w, '.');
-    return out->failed ? grd_fail(host, GRD_ERR_MEMORY, "%s: out of memory", name) : GRD_OK;
+    return grd_bytes_status(out);
 }

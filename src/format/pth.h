@@ -2,7 +2,8 @@
  *
  * Written: a zip of stored records (top folder `archive`), pickle protocol 2, each storage at a multiple of 64 bytes, true
  * CRC-32 in both headers, no time stamps: the same tree gives the same bytes. torch.load reads it with weights_only=True and
- * with mmap=True. Read: that, and what torch.save has written since 1.6 (deflated records and zip64 too). Nothing that is read is executed: a class or function outside a short list is refused by name. */
+ * with mmap=True. Read: that, what torch.save has written since 1.6 (deflated records and zip64 too), and the older format
+ * (0.1.10 to 1.5). Nothing that is read is executed: a class or function outside a short list is refused by name. */
 #ifndef GRD_FORMAT_PTH_H
 #define GRD_FORMAT_PTH_H
 

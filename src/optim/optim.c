@@ -182,7 +182,8 @@ static grd_status not_finite(const grd_optim *o, double norm)
         for (int64_t e = 0; t.trainable && e < n; e++) {
             double g = t.dtype == GRD_F64 ? ((const double *)t.grad)[e] : (double)((const float *)t.grad)[e];
             if (!isfinite(g))
-                return grd_fail(o->host, GRD_ERR_NUMBER, "optim: the gradient of \"%s\" is %g at element %lld; nothing was updated", t.name, g,
+                return grd_fail(o->host, GRD_ERR_NUMBER,
+                                "optim: the gradient of \"%s\" is %g at element %lld; nothing was updated", t.name, g,
                                 (long long)e);
         }
     }
@@ -191,7 +192,11 @@ static grd_status not_finite(const grd_optim *o, double norm)
 
 /* ---- update ---- */
 
-typedef struct step_range { void (*kernel)(const grd_step_job *, int64_t, int64_t); const grd_step_job *job; int64_t from; } step_range;
+typedef struct step_range {
+    void (*kernel)(const grd_step_job *, int64_t, int64_t);
+    const grd_step_job *job;
+    int64_t from;
+} step_range;
 
 static void update_range(void *ctx, int64_t begin, int64_t end)
 {
@@ -203,7 +208,11 @@ grd_status grd_optim_step(grd_optim *o, const grd_step_opts *opts, double *norm_
 {
     grd_model *m = o->model;
     const grd_cpu_table *cpu = grd_cpu();
-    grd_step_job job = { .p = m->params, .g = m->grads, .scale = 1 / (opts->weight != 0 ? opts->weight : 1), .clip_value = opts->clip_value, .factor = 1 };
+    grd_step_job job = { .p = m->params,
+                         .g = m->grads,
+                         .scale = 1 / (opts->weight != 0 ? opts->weight : 1),
+                         .clip_value = opts->clip_value,
+                         .factor = 1 };
     for (int k = 0; k < o->n_moments; k++)
         job.m[k] = o->moment[k];
     /* checked on the gradients as they are: cutting would hide an infinity */

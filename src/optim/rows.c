@@ -55,7 +55,8 @@ static const optim_row sgd = {
 static const grd_option adam_options[] = { ADAM_OPTIONS(grd_adam_opts, 0, "L2 penalty, added to the gradient") };
 static const grd_option adamw_options[] = { ADAM_OPTIONS(grd_adamw_opts, 1e-2, "shrinks parameters by lr x this at each step") };
 
-_Static_assert(sizeof(grd_adam_opts) == sizeof(grd_adamw_opts) && offsetof(grd_adam_opts, amsgrad) == offsetof(grd_adamw_opts, amsgrad),
+_Static_assert(sizeof(grd_adam_opts) == sizeof(grd_adamw_opts) &&
+                   offsetof(grd_adam_opts, amsgrad) == offsetof(grd_adamw_opts, amsgrad),
                "adam and adamw share their functions");
 
 static int adam_moments(const void *options) { return ((const grd_adam_opts *)options)->amsgrad ? 3 : 2; }

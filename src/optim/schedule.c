@@ -1,4 +1,5 @@
-/* Learning-rate schedules as rows, with PyTorch's formulas. Those by epoch count whole epochs; the warm-up counts optimizer steps. */
+/* Learning-rate schedules as rows, with PyTorch's formulas. Those by epoch count whole epochs; the warm-up counts optimizer
+ * steps. */
 #include "base/ctx.h"
 #include "base/options.h"
 
@@ -99,11 +100,14 @@ static void plateau_epoch(grd_schedule *s, double loss)
     }
 }
 
-static const grd_option step_options[] = { GRD_INT(step_opts, size, 10, 1, 1e9, "epochs between two cuts"), GRD_REAL(step_opts, gamma, 0.1, 0, 1e3, "factor of each cut"),
-                                           GRD_END };
-static const grd_option multistep_options[] = { { "milestones", GRD_OPTION_INTS, offsetof(multistep_opts, milestones), 0, 0, 0, "30,60", 0, "epochs at which the rate is cut" },
-                                                GRD_REAL(multistep_opts, gamma, 0.1, 0, 1e3, "factor of each cut"), GRD_END };
-static const grd_option exponential_options[] = { GRD_REAL(exponential_opts, gamma, 0.95, 0, 1e3, "factor of each epoch"), GRD_END };
+static const grd_option step_options[] = { GRD_INT(step_opts, size, 10, 1, 1e9, "epochs between two cuts"),
+                                           GRD_REAL(step_opts, gamma, 0.1, 0, 1e3, "factor of each cut"), GRD_END };
+static const grd_option multistep_options[] = { { "milestones", GRD_OPTION_INTS, offsetof(multistep_opts, milestones), 0, 0, 0,
+                                                  "30,60", 0, "epochs at which the rate is cut" },
+                                                GRD_REAL(multistep_opts, gamma, 0.1, 0, 1e3, "factor of each cut"),
+                                                GRD_END };
+static const grd_option exponential_options[] = { GRD_REAL(exponential_opts, gamma, 0.95, 0, 1e3, "factor of each epoch"),
+                                                  GRD_END };
 static const grd_option cosine_options[] = { GRD_INT(cosine_opts, warmup, 0, 0, 1e15, "optimizer steps of linear warm-up"),
                                              GRD_REAL(cosine_opts, min, 0, 0, 1e9, "rate at the end"), GRD_END };
 static const grd_option plateau_options[] = {
@@ -120,8 +124,10 @@ static const schedule_row rows[] = {
     { "step", "cut every `size` epochs", step_options, sizeof(step_opts), step_lr, NULL },
     { "multistep", "cut at given epochs", multistep_options, sizeof(multistep_opts), multistep_lr, NULL },
     { "exponential", "cut a little every epoch", exponential_options, sizeof(exponential_opts), exponential_lr, NULL },
-    { "cosine", "warm-up, then half a cosine down to `min` at the end of the run", cosine_options, sizeof(cosine_opts), cosine_lr, NULL },
-    { "plateau", "cut when the validation loss no longer falls", plateau_options, sizeof(plateau_opts), plateau_lr, plateau_epoch },
+    { "cosine", "warm-up, then half a cosine down to `min` at the end of the run", cosine_options, sizeof(cosine_opts), cosine_lr,
+      NULL },
+    { "plateau", "cut when the validation loss no longer falls", plateau_options, sizeof(plateau_opts), plateau_lr,
+      plateau_epoch },
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
@@ -149,12 +155,14 @@ static grd_status set_up(grd_schedule *s, const char *spec)
             s->row = &rows[i];
     }
     if (!s->row)
-        return grd_fail(s->host, GRD_ERR_CONFIG, "schedule: no schedule \"%s\"%s", name, grd_nearest_text(&nearest, hint, sizeof hint));
+        return grd_fail(s->host, GRD_ERR_CONFIG, "schedule: no schedule \"%s\"%s", name,
+                        grd_nearest_text(&nearest, hint, sizeof hint));
     GRD_TRY(grd_options_parse(s->host, &s->arena, s->row->options, s->options, name, rest));
     return grd_options_resolve(s->host, s->row->options, s->row->options_size, name, s->options, s->options);
 }
 
-grd_status grd_schedule_new(grd_ctx *ctx, const char *spec, double base_lr, int64_t steps_per_epoch, int64_t total_steps, grd_schedule **schedule)
+grd_status grd_schedule_new(grd_ctx *ctx, const char *spec, double base_lr, int64_t steps_per_epoch, int64_t total_steps,
+                            grd_schedule **schedule)
 {
     *schedule = NULL;
     grd_schedule *s = GRD_NEW(&ctx->host, grd_schedule);

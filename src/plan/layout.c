@@ -55,7 +55,8 @@ int64_t grd_layout_offset(const grd_layout *layout, const grd_shape *shape, cons
     return offset;
 }
 
-void grd_layout_copy(const grd_layout *from, const void *src, const grd_layout *to, void *dst, const grd_shape *shape, size_t element)
+void grd_layout_copy(const grd_layout *from, const void *src, const grd_layout *to, void *dst, const grd_shape *shape,
+                     size_t element)
 {
     if (grd_layout_has_padding(to, shape))
         memset(dst, 0, to->bytes);

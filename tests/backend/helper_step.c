@@ -77,7 +77,13 @@ static double *filled(const grd_shape *shape, uint64_t seed)
 
 static void reference(bench *b)
 {
-    grd_args a = { .attr = b->attr, .n_in = b->n_in, .n_out = 1, .in_shape = b->in_shape, .out_shape = b->out_shape, .train = true, .threads = 1 };
+    grd_args a = { .attr = b->attr,
+                   .n_in = b->n_in,
+                   .n_out = 1,
+                   .in_shape = b->in_shape,
+                   .out_shape = b->out_shape,
+                   .train = true,
+                   .threads = 1 };
     void *save = fresh(b->save[1]), *scratch = fresh(b->scratch[1] + b->scratch_back[1]);
     for (int i = 0; i < b->n_in; i++) {
         a.in[i] = b->in[i];
@@ -182,7 +188,8 @@ static void check_padding(const grd_layout *l, const float *v, const grd_shape *
     free(again);
 }
 
-static bool prepare(bench *b, const grd_backend *backend, const grd_node *node, grd_pass pass, int threads, grd_impl *impl, step_result *r)
+static bool prepare(bench *b, const grd_backend *backend, const grd_node *node, grd_pass pass, int threads, grd_impl *impl,
+                    step_result *r)
 {
     grd_env env = { &b->ctx->host, threads };
     *impl = (grd_impl){ .backend = backend, .run = backend->run, .threads = threads, .save = b->save[0],
@@ -215,7 +222,8 @@ static void run_forward(bench *b, const step_case *c, const grd_impl *impl, int 
 
 static void run_backward(bench *b, const step_case *c, const grd_impl *impl, int repeats, grd_args *a, step_result *r)
 {
-    static const char *const gradient[] = { "gradient of input 0", "gradient of input 1", "gradient of input 2", "gradient of input 3" };
+    static const char *const gradient[] = { "gradient of input 0", "gradient of input 1", "gradient of input 2",
+                                            "gradient of input 3" };
     for (int i = 0; i < b->n_in; i++) {
         a->in[i] = laid_out(b->in[i], &impl->in[i], &b->in_shape[i]);
         a->din[i] = c->want >> i & 1 ? fresh(grd_layout_bytes(&impl->din[i], &b->in_shape[i], sizeof(float))) : NULL;
@@ -247,9 +255,25 @@ step_result step_run(const grd_backend *backend, const step_case *c, int threads
     int before = grd_parallel_threads(threads);
     grd_layout none[GRD_MAX_IN];
     memset(none, 0, sizeof none);
-    grd_node node = { .op = b.f32, .attr = b.attr, .path = "step", .dtype = GRD_F32, .train = true, .n_in = b.n_in, .n_out = 1, .in_shape = b.in_shape,
-                      .out_shape = b.out_shape, .in_layout = none, .out_layout = none, .dout_layout = none };
-    grd_args a = { .attr = b.attr, .n_in = b.n_in, .n_out = 1, .in_shape = b.in_shape, .out_shape = b.out_shape, .train = true, .threads = threads };
+    grd_node node = { .op = b.f32,
+                      .attr = b.attr,
+                      .path = "step",
+                      .dtype = GRD_F32,
+                      .train = true,
+                      .n_in = b.n_in,
+                      .n_out = 1,
+                      .in_shape = b.in_shape,
+                      .out_shape = b.out_shape,
+                      .in_layout = none,
+                      .out_layout = none,
+                      .dout_layout = none };
+    grd_args a = { .attr = b.attr,
+                   .n_in = b.n_in,
+                   .n_out = 1,
+                   .in_shape = b.in_shape,
+                   .out_shape = b.out_shape,
+                   .train = true,
+                   .threads = threads };
     grd_impl forward, backward;
     if (prepare(&b, backend, &node, GRD_FORWARD, threads, &forward, &r)) {
         memcpy(r.name, forward.name, sizeof r.name);

@@ -84,7 +84,8 @@ static void plain_sgd(const grd_step_job *j, numbers *v, int64_t n)
 typedef void (*step_kernel)(const grd_step_job *job, int64_t begin, int64_t end);
 
 /* The kernel on float or double copies of the same numbers, in two pieces; compared with what `plain` made of them. */
-static void check_step(grd_step_job job, step_kernel kernel, bool wide, int n_moments, void (*plain)(const grd_step_job *, numbers *, int64_t), int64_t n)
+static void check_step(grd_step_job job, step_kernel kernel, bool wide, int n_moments,
+                       void (*plain)(const grd_step_job *, numbers *, int64_t), int64_t n)
 {
     numbers *v = some_numbers();
     double *given[5] = { v->p, v->g, v->m[0], v->m[1], v->m[2] };
@@ -109,7 +110,8 @@ static void check_step(grd_step_job job, step_kernel kernel, bool wide, int n_mo
         for (int64_t i = 0; i < MOST; i++) { /* past n nothing may have moved */
             double found = wide ? ((double *)copy[k])[i] : (double)((float *)copy[k])[i];
             if (!near(found, given[k][i], wide ? 1e-14 : 2e-6))
-                fail_msg("array %d of %s, element %d of %d: %.9g, expected %.9g", k, wide ? "double" : "float", (int)i, (int)n, found, given[k][i]);
+                fail_msg("array %d of %s, element %d of %d: %.9g, expected %.9g", k, wide ? "double" : "float", (int)i, (int)n,
+                         found, given[k][i]);
         }
         free(copy[k]);
     }
@@ -123,9 +125,18 @@ static void adam_steps_agree_with_the_formula(void **state)
         const grd_cpu_table *cpu = grd_cpu_level(level);
         for (int variant = 0; cpu && variant < 16; variant++)
             for (int k = 0; k < N_LENGTHS; k++) {
-                grd_step_job job = { .scale = 0.25, .factor = variant & 1 ? 0.7 : 1, .clip_value = variant & 2 ? 0.4 : 0, .lr = 0.03, .weight_decay = 0.1,
-                                     .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .correction1 = 0.271, .correction2 = 0.0297,
-                                     .decoupled = variant & 4, .amsgrad = variant & 8 };
+                grd_step_job job = { .scale = 0.25,
+                                     .factor = variant & 1 ? 0.7 : 1,
+                                     .clip_value = variant & 2 ? 0.4 : 0,
+                                     .lr = 0.03,
+                                     .weight_decay = 0.1,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.99,
+                                     .eps = 1e-8,
+                                     .correction1 = 0.271,
+                                     .correction2 = 0.0297,
+                                     .decoupled = variant & 4,
+                                     .amsgrad = variant & 8 };
                 check_step(job, cpu->adam_f32, false, 2 + job.amsgrad, plain_adam, lengths[k]);
                 check_step(job, cpu->adam_f64, true, 2 + job.amsgrad, plain_adam, lengths[k]);
             }
@@ -139,9 +150,15 @@ static void sgd_steps_agree_with_the_formula(void **state)
         const grd_cpu_table *cpu = grd_cpu_level(level);
         for (int variant = 0; cpu && variant < 16; variant++)
             for (int k = 0; k < N_LENGTHS; k++) {
-                grd_step_job job = { .scale = 0.5, .factor = variant & 1 ? 0.7 : 1, .clip_value = variant & 2 ? 0.4 : 0, .lr = 0.03,
-                                     .weight_decay = 0.1, .momentum = variant & 4 ? 0.9 : 0, .dampening = variant & 1 ? 0.2 : 0,
-                                     .nesterov = (variant & 12) == 12, .first = variant & 2 };
+                grd_step_job job = { .scale = 0.5,
+                                     .factor = variant & 1 ? 0.7 : 1,
+                                     .clip_value = variant & 2 ? 0.4 : 0,
+                                     .lr = 0.03,
+                                     .weight_decay = 0.1,
+                                     .momentum = variant & 4 ? 0.9 : 0,
+                                     .dampening = variant & 1 ? 0.2 : 0,
+                                     .nesterov = (variant & 12) == 12,
+                                     .first = variant & 2 };
                 check_step(job, cpu->sgd_f32, false, job.momentum > 0, plain_sgd, lengths[k]);
                 check_step(job, cpu->sgd_f64, true, job.momentum > 0, plain_sgd, lengths[k]);
             }
@@ -164,8 +181,18 @@ static void pieces_give_the_bits_of_the_whole(void **state)
             }
         for (int side = 0; side < 2; side++) {
             float **a = array[side];
-            grd_step_job job = { .p = a[0], .g = a[1], .m = { a[2], a[3] }, .scale = 0.3, .factor = 0.9, .lr = 0.01, .weight_decay = 0.1, .beta1 = 0.9,
-                                 .beta2 = 0.99, .eps = 1e-8, .correction1 = 0.2, .correction2 = 0.3 };
+            grd_step_job job = { .p = a[0],
+                                 .g = a[1],
+                                 .m = { a[2], a[3] },
+                                 .scale = 0.3,
+                                 .factor = 0.9,
+                                 .lr = 0.01,
+                                 .weight_decay = 0.1,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.99,
+                                 .eps = 1e-8,
+                                 .correction1 = 0.2,
+                                 .correction2 = 0.3 };
             for (int64_t begin = 0, step = side ? 37 : MOST; begin < MOST; begin += step)
                 cpu->adam_f32(&job, begin, begin + step < MOST ? begin + step : MOST);
         }
@@ -246,13 +273,16 @@ static void check_activation(const grd_cpu_table *cpu, int kind, int64_t cols, b
         db[c] = 77;
     }
     const float slope = 0.125f;
-    cpu->act_bias(&(grd_act_job){ .b = bias ? b : NULL, .y = y, .rows = ROWS, .cols = cols, .ld = LD, .act = kind, .slope = slope });
-    cpu->act_gradient(&(grd_act_job){ .y = y, .dy = dy, .dz = dz, .db = bias ? db : NULL, .rows = ROWS, .cols = cols, .ld = LD, .act = kind, .slope = slope });
+    cpu->act_bias(
+        &(grd_act_job){ .b = bias ? b : NULL, .y = y, .rows = ROWS, .cols = cols, .ld = LD, .act = kind, .slope = slope });
+    cpu->act_gradient(&(grd_act_job){
+        .y = y, .dy = dy, .dz = dz, .db = bias ? db : NULL, .rows = ROWS, .cols = cols, .ld = LD, .act = kind, .slope = slope });
     for (int c = 0; c < LD; c++) {
         double sum = 0;
         for (int r = 0; r < ROWS; r++) {
             int i = r * LD + c;
-            double expected = act(kind, (double)slope, (double)z[i] + (bias ? (double)b[c] : 0)), gradient = (double)dy[i] * act_slope(kind, (double)slope, (double)y[i]);
+            double expected = act(kind, (double)slope, (double)z[i] + (bias ? (double)b[c] : 0)),
+                   gradient = (double)dy[i] * act_slope(kind, (double)slope, (double)y[i]);
             sum += gradient;
             assert_true(c < cols ? near((double)y[i], expected, 1e-6) : y[i] == z[i]);
             assert_true(c < cols ? near((double)dz[i], gradient, 1e-6) : dz[i] == 77);
@@ -309,8 +339,10 @@ static void add_relu_agrees_and_lets_nan_through(void **state)
 static void backend_runs_add_relu(void **state)
 {
     (void)state;
-    static const step_case list[] = { { "add_relu", NULL, "a[3,5] b[3,5]", 3 }, { "add_relu", NULL, "a[1] b[1]", 1 },
-                                      { "add_relu", NULL, "a[50,1000] b[50,1000]", 2 }, { "add_relu", NULL, "a[2,100,300] b[2,100,300]", 3 } };
+    static const step_case list[] = { { "add_relu", NULL, "a[3,5] b[3,5]", 3 },
+                                      { "add_relu", NULL, "a[1] b[1]", 1 },
+                                      { "add_relu", NULL, "a[50,1000] b[50,1000]", 2 },
+                                      { "add_relu", NULL, "a[2,100,300] b[2,100,300]", 3 } };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         for (int threads = 1; threads <= 3; threads++) {
             step_result r = step_run(&grd_backend_cpu, &list[i], threads, 2);
@@ -327,7 +359,8 @@ static void backend_refuses_with_a_sentence(void **state)
     grd_ctx *ctx = grd_open(NULL);
     grd_env env = { &ctx->host, 1 };
     grd_impl impl = { 0 };
-    grd_node wide = { .op = grd_op_find(ctx, "add_relu", GRD_F64), .dtype = GRD_F64 }, other = { .op = grd_op_find(ctx, "exp", GRD_F32), .dtype = GRD_F32 };
+    grd_node wide = { .op = grd_op_find(ctx, "add_relu", GRD_F64), .dtype = GRD_F64 },
+             other = { .op = grd_op_find(ctx, "exp", GRD_F32), .dtype = GRD_F32 };
     assert_string_equal(grd_backend_cpu.prepare(&impl, &wide, GRD_FORWARD, &env), "float only");
     assert_string_equal(grd_backend_cpu.prepare(&impl, &other, GRD_FORWARD, &env), "no kernel for this op");
     assert_string_equal(grd_backend_cpu.prepare(&impl, &other, GRD_REORDER, &env), "no reorders");

@@ -58,7 +58,8 @@ static void every_element_has_its_own_place(void **state)
     sample s[N_SAMPLES];
     make_samples(s);
     for (int k = 0; k < N_SAMPLES; k++) {
-        int64_t places = (int64_t)(grd_layout_bytes(&s[k].layout, &s[k].shape, sizeof(float)) / sizeof(float)), index[GRD_MAX_RANK] = { 0 };
+        int64_t places = (int64_t)(grd_layout_bytes(&s[k].layout, &s[k].shape, sizeof(float)) / sizeof(float)),
+                index[GRD_MAX_RANK] = { 0 };
         char *taken = calloc((size_t)places, 1);
         for (int64_t e = 0; e < grd_count(&s[k].shape); e++) {
             int64_t at = grd_layout_offset(&s[k].layout, &s[k].shape, index);
@@ -78,9 +79,11 @@ static void known_offsets(void **state)
     sample s[N_SAMPLES];
     make_samples(s);
     /* nChw8c of [2,19,3,5]: n 1, c 10, h 2, w 3 -> ((1*3 + 1)*3 + 2)*5 + 3 blocks of 8, element 2 */
-    assert_int_equal(grd_layout_offset(&s[1].layout, &s[1].shape, (int64_t[]){ 1, 10, 2, 3 }), (((1 * 3 + 1) * 3 + 2) * 5 + 3) * 8 + 2);
+    assert_int_equal(grd_layout_offset(&s[1].layout, &s[1].shape, (int64_t[]){ 1, 10, 2, 3 }),
+                     (((1 * 3 + 1) * 3 + 2) * 5 + 3) * 8 + 2);
     /* OIhw4i16o4i of [20,9,3,3]: o 17, i 6, h 1, w 2 -> block (1,0,1,2), inside i/4 = 1, o%16 = 1, i%4 = 2 */
-    assert_int_equal(grd_layout_offset(&s[2].layout, &s[2].shape, (int64_t[]){ 17, 6, 1, 2 }), ((1 * 3 + 1) * 3 + 2) * 256 + (1 * 16 + 1) * 4 + 2);
+    assert_int_equal(grd_layout_offset(&s[2].layout, &s[2].shape, (int64_t[]){ 17, 6, 1, 2 }),
+                     ((1 * 3 + 1) * 3 + 2) * 256 + (1 * 16 + 1) * 4 + 2);
     assert_int_equal(grd_layout_offset(&s[5].layout, &s[5].shape, (int64_t[]){ 4 }), 4);
 }
 
@@ -132,7 +135,8 @@ static void only_equal_layouts_are_equal(void **state)
     grd_layout named = s[0].layout;
     named.name[0] = 'x';
     assert_true(grd_layout_equal(&named, &s[0].layout)); /* the name is for people */
-    const grd_layout one = { .kind = GRD_LAYOUT_OPAQUE, .bytes = 64, .opaque = 1 }, two = { .kind = GRD_LAYOUT_OPAQUE, .bytes = 64, .opaque = 2 };
+    const grd_layout one = { .kind = GRD_LAYOUT_OPAQUE, .bytes = 64, .opaque = 1 },
+                     two = { .kind = GRD_LAYOUT_OPAQUE, .bytes = 64, .opaque = 2 };
     assert_false(grd_layout_equal(&one, &two));
     assert_true(grd_layout_equal(&one, &one));
 }
@@ -140,8 +144,9 @@ static void only_equal_layouts_are_equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_element_has_its_own_place), cmocka_unit_test(known_offsets), cmocka_unit_test(there_and_back_is_the_same),
-        cmocka_unit_test(padding_is_seen),                 cmocka_unit_test(only_equal_layouts_are_equal),
+        cmocka_unit_test(every_element_has_its_own_place), cmocka_unit_test(known_offsets),
+        cmocka_unit_test(there_and_back_is_the_same),      cmocka_unit_test(padding_is_seen),
+        cmocka_unit_test(only_equal_layouts_are_equal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

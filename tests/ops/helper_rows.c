@@ -292,8 +292,8 @@ static void reverse(const grd_trial *t, void *reals, int64_t n)
     }
 }
 
-/* Element-wise: moving one element of an input moves that element of the output only, and the place of an element does not matter. Said
- * of equal shapes. */
+/* Element-wise: moving one element of an input moves that element of the output only, and the place of an element does not
+ * matter. Said of equal shapes. */
 static bool not_elementwise(row_case *c)
 {
     if (!(c->op->flags & GRD_ELEMENTWISE))

@@ -1,5 +1,5 @@
-/* The promises every row must keep, as functions that say what is wrong: test_rows tries them on all rows, test_slips on rows with
- * planted faults. */
+/* The promises every row must keep, as functions that say what is wrong: test_rows tries them on all rows, test_slips on rows
+ * with planted faults. */
 #ifndef GRD_TESTS_HELPER_ROWS_H
 #define GRD_TESTS_HELPER_ROWS_H
 
@@ -22,8 +22,8 @@ extern const row_promise row_promises[]; /* ends with NULL */
 /* The first promise that a row breaks on any of its samples; NULL if it keeps all. */
 const char *first_broken(row_case *c);
 
-/* Sets the batch size of an opened trial: the first dimension of every input that has the first one's (`all`), or of the first input and
- * the indices only. */
+/* Sets the batch size of an opened trial: the first dimension of every input that has the first one's (`all`), or of the first
+ * input and the indices only. */
 void set_batch(grd_trial *t, int64_t n, bool all);
 
 /* max|a-b| / (max|b| + 1e-6) of two buffers of different types */

@@ -1,5 +1,5 @@
-/* Every row, unasked: what the design promises of a row is tried on each of its samples, in double and in float. A new row needs no new
- * test. GRADUS_TEST_SEED=N tries other values; a failure prints its seed. */
+/* Every row, unasked: what the design promises of a row is tried on each of its samples, in double and in float. A new row needs
+ * no new test. GRADUS_TEST_SEED=N tries other values; a failure prints its seed. */
 #include "helper_rows.h"
 
 #include "base/ctx.h"
@@ -30,7 +30,8 @@ static void rows_keep_their_promises(grd_dtype dtype)
         c.wide = dtype == GRD_F32 ? grd_op_at(ctx, i, GRD_F64) : NULL;
         const char *promise = first_broken(&c);
         if (promise) {
-            print_error("%s %s, seed %llu: %s: %s\n", c.op->name, grd_dtype_name(dtype), (unsigned long long)c.seed, promise, c.why);
+            print_error("%s %s, seed %llu: %s: %s\n", c.op->name, grd_dtype_name(dtype), (unsigned long long)c.seed, promise,
+                        c.why);
             broken++;
         }
     }
@@ -140,7 +141,8 @@ static void samples_that_make_no_sense_are_refused(void **state)
     grd_ctx *ctx = grd_open(NULL);
     assert_int_equal(parse(ctx, "relu", NULL, "x[2,3]"), GRD_OK);
     assert_int_equal(parse(ctx, "relu", NULL, " x[]:-2..2 "), GRD_OK);
-    static const char *const bad[] = { "", "x", "x[", "x[2", "x[2;3]", "x[a]", "x[1,2,3,4,5,6,7]", "x[2]:", "x[2]:1", "x[2]:1..", "x[2]:..1", "x[2]:2..1",
+    static const char *const bad[] = { "", "x", "x[", "x[2", "x[2;3]", "x[a]", "x[1,2,3,4,5,6,7]", "x[2]:", "x[2]:1", "x[2]:1..",
+                                       "x[2]:..1", "x[2]:2..1",
                                        "x[2]:a..b", "x[2]y[3]", "x[2] y[2]", "x[2]:0..1e300" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (parse(ctx, "relu", NULL, bad[i]) != GRD_ERR_ARG)

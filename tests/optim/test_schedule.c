@@ -36,7 +36,8 @@ static void epoch_schedules_are_those_of_pytorch(void **state)
 {
     (void)state;
     expect_epochs("step size=3 gamma=0.5", (double[]){ 0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.025 }, 10);
-    expect_epochs("multistep milestones=[2,5,6] gamma=0.1", (double[]){ 0.2, 0.2, 0.02, 0.02, 0.02, 0.002, 0.0002, 0.0002, 0.0002 }, 9);
+    expect_epochs("multistep milestones=[2,5,6] gamma=0.1",
+                  (double[]){ 0.2, 0.2, 0.02, 0.02, 0.02, 0.002, 0.0002, 0.0002, 0.0002 }, 9);
     expect_epochs("exponential gamma=0.9", (double[]){ 0.2, 0.18, 0.162, 0.1458, 0.13122, 0.118098 }, 6);
     expect_epochs("constant", (double[]){ 0.2, 0.2, 0.2 }, 3);
     expect_epochs("", (double[]){ 0.2, 0.2 }, 2);
@@ -71,7 +72,8 @@ static void cosine_warms_up_and_goes_on_from_the_base_rate(void **state)
 }
 
 static const double losses[] = { 1, .9, .95, .91, .9, .89999, .5, .6, .6, .6, .6, .6, .6, .6, .6, NAN, .6, .6, .6, .6 };
-static const double plateau_rates[] = { .2, .2, .2, .2, .2, .1, .1, .1, .1, .1, .05, .05, .05, .05, .025, .025, .025, .025, .02, .02 };
+static const double plateau_rates[] = { .2,  .2,  .2,  .2,  .2,   .1,   .1,   .1,   .1,  .1,
+                                        .05, .05, .05, .05, .025, .025, .025, .025, .02, .02 };
 enum { N_LOSSES = sizeof losses / sizeof *losses };
 
 static void plateau_is_that_of_pytorch(void **state)

@@ -16,8 +16,8 @@ static const grd_cpu_table *kernels(const grd_impl *impl) { return impl->state; 
 static void add_relu_range(void *ctx, int64_t begin, int64_t end)
 {
     const ranges *r = ctx;
-    kernels(r->impl)->add_relu((float *)(void *)r->args->out[0] + begin, (const float *)r->args->in[0] + begin, (const float *)r->args->in[1] + begin,
-                               end - begin);
+    kernels(r->impl)->add_relu((float *)(void *)r->args->out[0] + begin, (const float *)r->args->in[0] + begin,
+                               (const float *)r->args->in[1] + begin, end - begin);
 }
 
 static void add_relu_forward(const grd_impl *impl, const grd_args *args)
@@ -29,7 +29,8 @@ static void add_relu_forward(const grd_impl *impl, const grd_args *args)
 static void add_relu_gradient_range(void *ctx, int64_t begin, int64_t end)
 {
     const ranges *r = ctx;
-    const float *y = (const float *)(const void *)r->args->out[0] + begin, *dy = (const float *)(const void *)r->args->dout[0] + begin;
+    const float *y = (const float *)(const void *)r->args->out[0] + begin,
+                *dy = (const float *)(const void *)r->args->dout[0] + begin;
     float *first = (float *)(void *)(r->args->din[0] ? r->args->din[0] : r->args->din[1]);
     if (!first)
         return;
@@ -44,7 +45,10 @@ static void add_relu_backward(const grd_impl *impl, const grd_args *args)
     grd_parallel_for(impl->threads, grd_count(args->in_shape), GRAIN, add_relu_gradient_range, &r);
 }
 
-static const struct { const char *op; void (*forward)(const grd_impl *, const grd_args *), (*backward)(const grd_impl *, const grd_args *); } rows[] = {
+static const struct {
+    const char *op;
+    void (*forward)(const grd_impl *, const grd_args *), (*backward)(const grd_impl *, const grd_args *);
+} rows[] = {
     { "add_relu", add_relu_forward, add_relu_backward },
 };
 

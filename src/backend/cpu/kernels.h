@@ -1,4 +1,5 @@
-/* Our own vector kernels: one line each. A kernel is compiled once per instruction set (files *_kernels.c) and chosen at run time. */
+/* Our own vector kernels: one line each. A kernel (files *_kernels.c) is compiled once per instruction set and chosen at run
+ * time. */
 #ifndef GRD_BACKEND_CPU_KERNELS_H
 #define GRD_BACKEND_CPU_KERNELS_H
 

@@ -1,5 +1,6 @@
-/* conv2d and conv2d_act. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the weights' anew.
- * Weights in groups have one dimension more for oneDNN than for us: they stay plain outside and are reordered inside the step. */
+/* conv2d and conv2d_act. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the
+ * weights' anew. Weights in groups have one dimension more for oneDNN than for us: they stay plain outside and are reordered
+ * inside the step. */
 #include "backend/cpu/kernels.h"
 #include "backend/onednn/program.h"
 
@@ -45,7 +46,9 @@ typedef struct act_job { const conv_state *s; const grd_args *args; } act_job;
 static void relu_range(void *ctx, int64_t begin, int64_t end)
 {
     const act_job *j = ctx;
-    grd_act_job act = { .y = (float *)(void *)j->args->out[0] + begin, .rows = 1, .cols = end - begin, .ld = end - begin, .act = GRD_ACT_RELU };
+    grd_act_job act = {
+        .y = (float *)(void *)j->args->out[0] + begin, .rows = 1, .cols = end - begin, .ld = end - begin, .act = GRD_ACT_RELU
+    };
     j->s->cpu->act_bias(&act);
 }
 
@@ -59,9 +62,14 @@ static void gradient_range(void *ctx, int64_t begin, int64_t end)
 {
     const act_job *j = ctx;
     const conv_state *s = j->s;
-    grd_act_job act = { .y = (float *)(void *)j->args->out[0] + begin, .dy = (const float *)(const void *)j->args->dout[0] + begin,
-                        .dz = (float *)(void *)((char *)j->args->scratch + s->dz) + begin, .rows = 1, .cols = end - begin, .ld = end - begin,
-                        .act = s->act, .slope = s->slope };
+    grd_act_job act = { .y = (float *)(void *)j->args->out[0] + begin,
+                        .dy = (const float *)(const void *)j->args->dout[0] + begin,
+                        .dz = (float *)(void *)((char *)j->args->scratch + s->dz) + begin,
+                        .rows = 1,
+                        .cols = end - begin,
+                        .ld = end - begin,
+                        .act = s->act,
+                        .slope = s->slope };
     s->cpu->act_gradient(&act);
 }
 
@@ -141,7 +149,8 @@ static bool append_activation(const builder *c, dnnl_primitive_attr_t attr)
         return true;
     if (dnnl_post_ops_create(&ops) != dnnl_success)
         return false;
-    bool ok = shim_append_eltwise(ops, kind[c->act], c->slope) == dnnl_success && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
+    bool ok = shim_append_eltwise(ops, kind[c->act], c->slope) == dnnl_success &&
+              dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
     dnnl_post_ops_destroy(ops);
     return ok;
 }
@@ -155,8 +164,8 @@ static const char *choose_forward(builder *c, grd_impl *impl, bool activate)
     if (dnnl_primitive_attr_clone(&attr, c->p->attr) != dnnl_success)
         return "out of memory";
     bool made = (!activate || append_activation(c, attr)) &&
-                shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b, SHIM_MD(c->any_y), attr) ==
-                    dnnl_success;
+                shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b,
+                                  SHIM_MD(c->any_y), attr) == dnnl_success;
     dnnl_primitive_attr_destroy(attr);
     if (!made) {
         c->forward = NULL;
@@ -217,7 +226,8 @@ static void build_forward(builder *c, grd_impl *impl)
 static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz)
 {
     dnnl_primitive_desc_t pd;
-    if (shim_conv_backward_data(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), y, c->forward, c->p->attr) != dnnl_success) {
+    if (shim_conv_backward_data(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), y, c->forward, c->p->attr) !=
+        dnnl_success) {
         c->p->failed = true;
         return;
     }
@@ -231,11 +241,13 @@ static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_m
     dnnl_primitive_desc_destroy(pd);
 }
 
-static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz, bool want_dw, bool want_db)
+static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz, bool want_dw,
+                                   bool want_db)
 {
     dnnl_primitive_desc_t pd;
     shim_md_in b = want_db ? SHIM_MD(c->b) : NULL;
-    if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y, c->forward, c->p->attr) != dnnl_success) {
+    if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y, c->forward, c->p->attr) !=
+        dnnl_success) {
         c->p->failed = true;
         return;
     }

@@ -1,5 +1,5 @@
-/* Row-major float products by oneDNN's gemm. Large ones are cut into pieces for threads by us (nearly twice as fast at two threads as oneDNN's own
- * cut for long sums); the cut depends on sizes and thread count only. */
+/* Row-major float products by oneDNN's gemm. Large ones are cut into pieces for threads by us (for long sums nearly twice as fast
+ * at two threads as oneDNN's own cut); the cut depends on sizes and thread count only. */
 #ifndef GRD_BACKEND_ONEDNN_GEMM_H
 #define GRD_BACKEND_ONEDNN_GEMM_H
 

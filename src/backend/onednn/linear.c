@@ -1,6 +1,6 @@
-/* linear and linear_act: three products by gemm, bias and activation by our fused kernels while the numbers are in the cache. Everything
- * is plain. Measured against oneDNN's inner product with plain and with blocked weights at the sizes of bench/: gemm is as fast or faster but for
- * long sums forward, where reordering the weights would cost what they gain. */
+/* linear and linear_act: three products by gemm, bias and activation by our fused kernels while the numbers are in the cache.
+ * Everything is plain. Measured against oneDNN's inner product with plain and with blocked weights at the sizes of bench/: gemm
+ * is as fast or faster, but for sums over thousands of inputs forward, where blocked weights would save a fifth. */
 #include "backend/cpu/kernels.h"
 #include "backend/onednn/gemm.h"
 #include "backend/onednn/onednn.h"
@@ -33,8 +33,13 @@ static void forward_piece(void *ctx, int64_t begin, int64_t end)
         return;
     bool by_rows = grd_gemm_by_rows(&j->gemm);
     int64_t row = by_rows ? begin : 0, column = by_rows ? 0 : begin;
-    grd_act_job act = { .b = j->b ? j->b + column : NULL, .y = j->gemm.c + row * s->out + column, .rows = by_rows ? end - begin : s->rows,
-                        .cols = by_rows ? s->out : end - begin, .ld = s->out, .act = s->act, .slope = s->slope };
+    grd_act_job act = { .b = j->b ? j->b + column : NULL,
+                        .y = j->gemm.c + row * s->out + column,
+                        .rows = by_rows ? end - begin : s->rows,
+                        .cols = by_rows ? s->out : end - begin,
+                        .ld = s->out,
+                        .act = s->act,
+                        .slope = s->slope };
     s->cpu->act_bias(&act);
 }
 
@@ -42,7 +47,9 @@ static void forward(const grd_impl *impl, const grd_args *args)
 {
     const linear_state *s = impl->state;
     job j = { .s = s, .b = args->n_in > 2 ? args->in[2] : NULL };
-    j.gemm = (grd_gemm){ false, true, s->rows, s->out, s->in, s->in, s->in, s->out, args->in[0], args->in[1], (float *)(void *)args->out[0] };
+    j.gemm = (grd_gemm){
+        false, true, s->rows, s->out, s->in, s->in, s->in, s->out, args->in[0], args->in[1], (float *)(void *)args->out[0]
+    };
     grd_parallel_for(s->threads, grd_gemm_pieces(&j.gemm), GRD_GEMM_GRAIN, forward_piece, &j);
 }
 
@@ -55,9 +62,15 @@ static void gradient_columns(void *ctx, int64_t begin, int64_t end)
     const linear_state *s = j->s;
     const grd_args *a = j->args;
     float *db = a->n_in > 2 ? (float *)(void *)a->din[2] : NULL;
-    grd_act_job act = { .y = s->act ? (float *)(void *)a->out[0] + begin : NULL, .dy = (const float *)(const void *)a->dout[0] + begin,
-                        .dz = s->act ? (float *)a->scratch + begin : NULL, .db = db ? db + begin : NULL, .rows = s->rows, .cols = end - begin,
-                        .ld = s->out, .act = s->act, .slope = s->slope };
+    grd_act_job act = { .y = s->act ? (float *)(void *)a->out[0] + begin : NULL,
+                        .dy = (const float *)(const void *)a->dout[0] + begin,
+                        .dz = s->act ? (float *)a->scratch + begin : NULL,
+                        .db = db ? db + begin : NULL,
+                        .rows = s->rows,
+                        .cols = end - begin,
+                        .ld = s->out,
+                        .act = s->act,
+                        .slope = s->slope };
     s->cpu->act_gradient(&act);
 }
 

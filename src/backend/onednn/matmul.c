@@ -1,4 +1,5 @@
-/* matmul: one gemm per matrix; threads share the matrices, or the rows of one if there is only one. Broadcast gradients are left to `ref`. */
+/* matmul: one gemm per matrix; threads share the matrices, or the longer side of one if there is only one. Gradients that sum
+ * over broadcast matrices are left to `ref`. */
 #include "backend/onednn/gemm.h"
 #include "backend/onednn/onednn.h"
 
@@ -8,15 +9,15 @@
 
 #include <stdio.h>
 
-typedef struct state {
+typedef struct matmul_state {
     grd_onednn_state base;
     bool ta, tb;
     int64_t m, n, k, batches;
     int threads;
     bool once[2];  /* that input is one matrix for all */
-} state;
+} matmul_state;
 
-typedef struct job { const state *s; const float *a, *b; float *c; grd_gemm shape; int64_t step_a, step_b, step_c; } job;
+typedef struct job { const matmul_state *s; const float *a, *b; float *c; grd_gemm shape; int64_t step_a, step_b, step_c; } job;
 
 static void some_matrices(void *ctx, int64_t begin, int64_t end)
 {
@@ -31,8 +32,8 @@ static void some_matrices(void *ctx, int64_t begin, int64_t end)
 }
 
 /* C = op(A) op(B) for every matrix of the batch; sizes as in grd_gemm, leading dimensions dense. */
-static void product(const state *s, const float *a, bool ta, int64_t step_a, const float *b, bool tb, int64_t step_b, float *c, int64_t m, int64_t n,
-                    int64_t k)
+static void product(const matmul_state *s, const float *a, bool ta, int64_t step_a, const float *b, bool tb, int64_t step_b,
+                    float *c, int64_t m, int64_t n, int64_t k)
 {
     job j = { s, a, b, c, { ta, tb, m, n, k, ta ? m : k, tb ? k : n, n, a, b, c }, step_a, step_b, m * n };
     if (s->batches == 1)
@@ -43,14 +44,14 @@ static void product(const state *s, const float *a, bool ta, int64_t step_a, con
 
 static void forward(const grd_impl *impl, const grd_args *args)
 {
-    const state *s = impl->state;
-    product(s, args->in[0], s->ta, s->once[0] ? 0 : s->m * s->k, args->in[1], s->tb, s->once[1] ? 0 : s->k * s->n, (float *)(void *)args->out[0], s->m,
-            s->n, s->k);
+    const matmul_state *s = impl->state;
+    product(s, args->in[0], s->ta, s->once[0] ? 0 : s->m * s->k, args->in[1], s->tb, s->once[1] ? 0 : s->k * s->n,
+            (float *)(void *)args->out[0], s->m, s->n, s->k);
 }
 
 static void backward(const grd_impl *impl, const grd_args *args)
 {
-    const state *s = impl->state;
+    const matmul_state *s = impl->state;
     const float *a = args->in[0], *b = args->in[1], *dy = (const float *)(const void *)args->dout[0];
     float *da = (float *)(void *)args->din[0], *db = (float *)(void *)args->din[1];
     int64_t size_a = s->m * s->k, size_b = s->k * s->n, size_y = s->m * s->n;
@@ -83,20 +84,26 @@ GRD_PREPARE(grd_onednn_matmul)
 {
     const grd_matmul_opts *o = node->attr;
     const grd_shape *x = node->in_shape, *y = node->out_shape;
-    int64_t batches = matrices(y);
+    int64_t m = y->dim[y->rank - 2], batches = matrices(y);
     bool once[2];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         once[i] = matrices(&x[i]) == 1 && batches > 1;
+    if (once[1] && !o->transpose_a && matrices(&x[0]) == batches) { /* all rows of A are one tall matrix */
+        m *= batches;
+        batches = 1;
+        once[1] = false;
+    }
+    for (int i = 0; i < 2 && batches > 1; i++) {
         if (!once[i] && matrices(&x[i]) != batches)
             return "leading dimensions that broadcast in part";
         if (once[i] && pass == GRD_BACKWARD)
             return "the gradient of a matrix that is used many times";
     }
-    state *s = GRD_NEW(env->host, state);
+    matmul_state *s = GRD_NEW(env->host, matmul_state);
     if (!s)
         return "out of memory";
-    *s = (state){ { drop }, o->transpose_a, o->transpose_b, y->dim[y->rank - 2], y->dim[y->rank - 1], x->dim[x->rank - 1 - o->transpose_a], batches, 1,
-                  { once[0], once[1] } };
+    *s = (matmul_state){ .base = { drop }, .ta = o->transpose_a, .tb = o->transpose_b, .m = m, .n = y->dim[y->rank - 1],
+                         .k = x->dim[x->rank - 1 - o->transpose_a], .batches = batches, .once = { once[0], once[1] } };
     s->threads = grd_gemm_threads(env->threads, (double)batches * (double)s->m * (double)s->n * (double)s->k);
     impl->state = s;
     impl->run = pass == GRD_FORWARD ? forward : backward;

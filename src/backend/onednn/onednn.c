@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-static const struct { const char *op; const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *); } rows[] = {
-    { "linear", grd_onednn_linear },
-    { "linear_act", grd_onednn_linear },
-    { "matmul", grd_onednn_matmul },
-    { "conv2d", grd_onednn_conv2d },
-    { "conv2d_act", grd_onednn_conv2d },
+static const struct {
+    const char *op;
+    const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *);
+} rows[] = {
+    { "linear", grd_onednn_linear }, { "linear_act", grd_onednn_linear }, { "matmul", grd_onednn_matmul },
+    { "conv2d", grd_onednn_conv2d }, { "conv2d_act", grd_onednn_conv2d },
 };
 
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)

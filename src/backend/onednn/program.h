@@ -1,5 +1,5 @@
-/* A step as a short list of oneDNN primitives. Everything is made when the plan compiles; running binds pointers and executes. Slots say
- * where each argument comes from, so that no op needs a run function of its own. */
+/* A step as a short list of oneDNN primitives. Everything is made when the plan compiles; running binds pointers and executes.
+ * Slots say where each argument comes from, so that no op needs a run function of its own. */
 #ifndef GRD_BACKEND_ONEDNN_PROGRAM_H
 #define GRD_BACKEND_ONEDNN_PROGRAM_H
 

@@ -1,6 +1,6 @@
-/* oneDNN v2.6 and v3 behind one face, chosen by DNNL_VERSION_MAJOR. v2 fills operation descriptors and passes memory descriptors as
- * structs; v3 has neither: one call makes a primitive descriptor, and memory descriptors are opaque pointers. All that differs between
- * the two is in this file; the rest of the folder is the same source for both. */
+/* oneDNN v2.6 and v3 behind one face, chosen by DNNL_VERSION_MAJOR. v2 fills operation descriptors and passes memory descriptors
+ * as structs; v3 has neither: one call makes a primitive descriptor, and memory descriptors are opaque pointers. All that differs
+ * between the two is in this file; the rest of the folder is the same source for both. */
 #ifndef GRD_BACKEND_ONEDNN_SHIM_H
 #define GRD_BACKEND_ONEDNN_SHIM_H
 
@@ -64,26 +64,27 @@ static inline bool shim_md_blocks(shim_md_in md, grd_layout *l)
     return true;
 }
 
-static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x, shim_md_in w,
-                                              shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
+                                              shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_convolution_direct, x, w, b, y, c->stride,
-                                                          c->dilation, c->pad, c->pad, attr);
+    return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_convolution_direct, x, w, b, y,
+                                                          c->stride, c->dilation, c->pad, c->pad, attr);
 }
 
-static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in dx,
-                                                    shim_md_in w, shim_md_in dy, shim_pd_in forward, const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
+                                                    shim_md_in dx, shim_md_in w, shim_md_in dy, shim_pd_in forward,
+                                                    const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, dx, w, dy, c->stride, c->dilation, c->pad,
-                                                                c->pad, forward, attr);
+    return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, dx, w, dy, c->stride,
+                                                                c->dilation, c->pad, c->pad, forward, attr);
 }
 
-static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
-                                                       shim_md_in dw, shim_md_in db, shim_md_in dy, shim_pd_in forward,
-                                                       const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
+                                                       shim_md_in x, shim_md_in dw, shim_md_in db, shim_md_in dy,
+                                                       shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, dnnl_convolution_direct, x, dw, db, dy, c->stride, c->dilation,
-                                                                   c->pad, c->pad, forward, attr);
+    return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, dnnl_convolution_direct, x, dw, db, dy, c->stride,
+                                                                   c->dilation, c->pad, c->pad, forward, attr);
 }
 
 static inline dnnl_status_t shim_append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
@@ -127,31 +128,32 @@ static inline bool shim_md_blocks(shim_md_in md, grd_layout *l)
     return true;
 }
 
-static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x, shim_md_in w,
-                                              shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
+                                              shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, x, w, b, y, c->stride,
-                                                                      c->dilation, c->pad, c->pad);
+    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, x, w, b,
+                                                                      y, c->stride, c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
 }
 
-static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in dx,
-                                                    shim_md_in w, shim_md_in dy, shim_pd_in forward, const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
+                                                    shim_md_in dx, shim_md_in w, shim_md_in dy, shim_pd_in forward,
+                                                    const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, dx, w, dy, c->stride, c->dilation,
-                                                                            c->pad, c->pad);
+    dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, dx, w, dy, c->stride,
+                                                                            c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
 
-static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
-                                                       shim_md_in dw, shim_md_in db, shim_md_in dy, shim_pd_in forward,
-                                                       const_dnnl_primitive_attr_t attr)
+static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
+                                                       shim_md_in x, shim_md_in dw, shim_md_in db, shim_md_in dy,
+                                                       shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, x, dw, db, dy, c->stride, c->dilation,
-                                                                               c->pad, c->pad);
+    dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, x, dw, db, dy,
+                                                                               c->stride, c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
 

@@ -57,8 +57,10 @@ static inline void batchnorm_next(const grd_args *a, double momentum, const doub
     const real *now[3] = { a->in[3], a->in[4], a->in[5] };
     for (int64_t k = 0; k < c && a->next_state[0]; k++)
         a->next_state[0][k] = (real)(var ? (1 - momentum) * (double)now[0][k] + momentum * mean[k] : (double)now[0][k]);
-    for (int64_t k = 0; k < c && a->next_state[1]; k++) /* the running variance is the unbiased one */
-        a->next_state[1][k] = (real)(var ? (1 - momentum) * (double)now[1][k] + momentum * var[k] * count / (count - 1) : (double)now[1][k]);
+    for (int64_t k = 0; k < c && a->next_state[1]; k++) {
+        double old = (double)now[1][k]; /* the running variance is the unbiased one */
+        a->next_state[1][k] = (real)(var ? (1 - momentum) * old + momentum * var[k] * count / (count - 1) : old);
+    }
     if (a->next_state[2])
         a->next_state[2][0] = now[2][0] + (var ? 1 : 0);
 }

@@ -100,7 +100,7 @@ static walk start(const grd_args *args)
 
 static const grd_op_sample signed_samples[] = {
     { NULL, "a[3,4] b[3,4]" }, { NULL, "a[2,3,5] b[5]" }, { NULL, "a[2,3,5] b[3,1]" }, { NULL, "a[4,1] b[3]" }, { NULL, "a[2,1,3] b[1,4,1]" },
-    { NULL, "a[1] b[2,3,2,2]" }, { NULL, "a[] b[7]" }, { NULL, "a[3,1,5] b[3,2,5]" }, { NULL, "a[] b[]" },
+    { NULL, "a[1] b[2,3,2,2]:0.2..1" }, { NULL, "a[] b[7]" }, { NULL, "a[3,1,5] b[3,2,5]" }, { NULL, "a[] b[]" },
 };
 static const grd_op_sample divisor_samples[] = {
     { NULL, "a[3,4] b[3,4]:0.5..2" }, { NULL, "a[2,3,5] b[5]:-2..-0.5" }, { NULL, "a[4,1] b[3]:0.5..2" }, { NULL, "a[7] b[]:0.5..2" },

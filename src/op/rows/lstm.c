@@ -148,7 +148,8 @@ static void backward(const grd_args *a)
                 add_scaled(dh, 1, a->dout[Y] + (n * d.t + t) * d.h, d.h);
             const real *z = save + t * 5 * d.h;
             cell_backward(d.h, z, t ? z - d.h : NULL, dh, dc, dz); /* c of the step before ends just where z begins */
-            step_backward(a, &d, dz, x + t * d.f, t ? y + (t - 1) * d.h : NULL, a->din[X] ? a->din[X] + (n * d.t + t) * d.f : NULL, dh);
+            real *dx = a->din[X] ? a->din[X] + (n * d.t + t) * d.f : NULL;
+            step_backward(a, &d, dz, x + t * d.f, t ? y + (t - 1) * d.h : NULL, dx, dh);
         }
     }
 }
@@ -169,7 +170,8 @@ const grd_op GRD_ROW(lstm) = {
            "Backward through time, with dh_t the sum of all that reads h_t and s' a gate's derivative:\n"
            "dc_t = dh_t o (1 - tanh(c_t)^2) + f_{t+1} dc_{t+1}; dz = (dc g i', dc c_{t-1} f', dc i g', dh tanh(c) o');\n"
            "dx_t = w_ih^T dz, dh_{t-1} = w_hh^T dz, dw_ih = sum dz x_t^T, dw_hh = sum dz h_{t-1}^T, db_ih = db_hh = sum dz.\n"
-           "x [N,T,F], w_ih [4H,F], w_hh [4H,H], b_ih and b_hh [4H] (both or none), lengths [N] (i32, after the biases; none: all T).\n"
+           "x [N,T,F], w_ih [4H,F], w_hh [4H,H], b_ih and b_hh [4H] (both or none), lengths [N] (i32; none: all T). Lengths\n"
+           "come after the biases: who has the first and not the second gives zeros.\n"
            "A length outside 0..T counts as the nearer of the two; 0 gives zeros.\n"
            "Hochreiter, Schmidhuber 1997; Gers et al. 2000; gate order and biases as PyTorch's.",
     .n_in = 6,

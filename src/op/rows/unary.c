@@ -104,21 +104,21 @@ static inline real silu_slope(real x)
 }
 
 #define SQRT_HALF ((real)0.70710678118654752440)
-#define TWO_OVER_SQRT_2PI ((real)0.79788456080286535588) /* sqrt(2 / pi) */
+#define ONE_OVER_SQRT_2PI ((real)0.39894228040143267794)
+#define TWO_SQRT_2_OVER_PI ((real)1.59576912160573071176)
 
-static inline real gelu(real x, int tanh_form)
+/* x times a share of it. Exact: erfc, since 1 + erf would cancel below zero; by tanh: (1 + tanh(u)) / 2 = sigmoid(2u), which does not. */
+static inline real gelu_share(real x, int by_tanh)
 {
-    if (!tanh_form)
-        return (real)0.5 * x * REAL(erfc)(-x * SQRT_HALF); /* 1 + erf would cancel below zero */
-    return (real)0.5 * x * (1 + REAL(tanh)(TWO_OVER_SQRT_2PI * (x + (real)0.044715 * x * x * x)));
+    return by_tanh ? sigmoid(TWO_SQRT_2_OVER_PI * x * (1 + (real)0.044715 * x * x)) : (real)0.5 * REAL(erfc)(-x * SQRT_HALF);
 }
 
-static inline real gelu_slope(real x, int tanh_form)
+static inline real gelu_slope(real x, int by_tanh)
 {
-    if (!tanh_form)
-        return (real)0.5 * REAL(erfc)(-x * SQRT_HALF) + x * (real)0.5 * TWO_OVER_SQRT_2PI * REAL(exp)((real)-0.5 * x * x);
-    real t = REAL(tanh)(TWO_OVER_SQRT_2PI * (x + (real)0.044715 * x * x * x));
-    return (real)0.5 * (1 + t) + (real)0.5 * x * (1 - t * t) * TWO_OVER_SQRT_2PI * (1 + 3 * (real)0.044715 * x * x);
+    const real s = gelu_share(x, by_tanh);
+    if (by_tanh)
+        return s + x * s * (1 - s) * TWO_SQRT_2_OVER_PI * (1 + 3 * (real)0.044715 * x * x);
+    return s + x * ONE_OVER_SQRT_2PI * REAL(exp)((real)-0.5 * x * x);
 }
 
 static inline real hardswish_slope(real x) { return x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6; }
@@ -174,7 +174,7 @@ FROM_Y_OPTS(celu, grd_elu_opts, elu_options, ZERO, x > 0 ? x : (real)o->alpha * 
             "Continuously differentiable elu.\ny = x for x > 0, else alpha (exp(x / alpha) - 1)\ndx = dy (1 or y / alpha + 1)\nBarron 2017")
 FROM_Y(selu, ZERO, SELU_SCALE * (x > 0 ? x : SELU_ALPHA * REAL(expm1)(x)), y > 0 ? SELU_SCALE : y + SELU_SCALE * SELU_ALPHA, plain_samples,
        "Self-normalising elu.\ny = s x for x > 0, else s a (exp(x) - 1); s = 1.0507, a = 1.6733\ndx = dy (s or y + s a)\nKlambauer et al. 2017")
-FROM_X_OPTS(gelu, grd_gelu_opts, gelu_options, ZERO, gelu(x, o->approximate), gelu_slope(x, o->approximate), gelu_samples,
+FROM_X_OPTS(gelu, grd_gelu_opts, gelu_options, ZERO, x *gelu_share(x, o->approximate), gelu_slope(x, o->approximate), gelu_samples,
             "Gaussian error linear unit.\ny = x Phi(x), Phi the normal distribution function\ndx = dy (Phi(x) + x phi(x))\nHendrycks, Gimpel 2016")
 FROM_X(silu, ZERO, x * sigmoid(x), silu_slope(x), plain_samples,
        "Sigmoid-weighted linear unit (swish).\ny = x s, s = 1 / (1 + exp(-x))\ndx = dy s (1 + x (1 - s))\nElfwing, Uchibe, Doya 2017")

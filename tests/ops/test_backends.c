@@ -1,0 +1,327 @@
+/* Every backend against the double rows: on each sample that it accepts, forward and backward, with one thread and two, for the
+ * sample's batch and for larger and odd ones, all gradients wanted or some. */
+#include "helper_rows.h"
+
+#include "backend/backend.h"
+#include "base/ctx.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* One sample on one backend. What the backend is to read and what it wrote are converted from and to plain. */
+typedef struct bench {
+    grd_host *host;
+    const grd_backend *backend;
+    int threads;
+    grd_trial f, d;        /* float, whose buffers all lie plain; double */
+    void *owned[256];
+    int n_owned;
+    double worst;
+    int passes;            /* that the backend ran */
+} bench;
+
+static const grd_layout plain;
+
+/* Memory of exactly that size, all NaN. */
+static void *take(bench *b, size_t bytes)
+{
+    assert_true(b->n_owned < (int)(sizeof b->owned / sizeof *b->owned));
+    void *memory = grd_alloc(b->host, bytes);
+    assert_non_null(memory);
+    memset(memory, 0xff, bytes);
+    return b->owned[b->n_owned++] = memory;
+}
+
+static void let_go(bench *b)
+{
+    while (b->n_owned > 0)
+        grd_free(b->host, b->owned[--b->n_owned]);
+}
+
+static void *take_in(bench *b, const grd_layout *layout, const grd_shape *shape)
+{
+    return take(b, grd_layout_bytes(layout, shape, sizeof(float)));
+}
+
+static const void *as_wanted(bench *b, const grd_layout *want, const void *memory, const grd_shape *shape)
+{
+    assert_int_not_equal(want->kind, GRD_LAYOUT_OPAQUE); /* nobody could bring a value into it */
+    if (want->kind == GRD_LAYOUT_PLAIN || !memory)
+        return memory;
+    void *copy = take_in(b, want, shape);
+    grd_layout_copy(&plain, memory, want, copy, shape, sizeof(float));
+    return copy;
+}
+
+static void judge(bench *b, const grd_layout *layout, const void *got, const void *wanted, const grd_shape *shape,
+                  const char *what)
+{
+    assert_int_not_equal(layout->kind, GRD_LAYOUT_OPAQUE);
+    if (layout->kind != GRD_LAYOUT_PLAIN) {
+        void *copy = take_in(b, &plain, shape);
+        grd_layout_copy(layout, got, &plain, copy, shape, sizeof(float));
+        got = copy;
+    }
+    const double error = relative_error(&b->f, got, &b->d, wanted, grd_count(shape)), bound = row_bound(b->f.op);
+    char text[80];
+    if (!(error <= bound))
+        print_error("%s on %s, %s %s: error %.3g, bound %.3g\n", b->f.op->name, b->backend->name, what,
+                    grd_shape_text(shape, text, sizeof text), error, bound);
+    b->worst = error > b->worst ? error : b->worst;
+}
+
+/* ---- one pass ---- */
+
+static bool prepare(bench *b, grd_impl *impl, grd_pass pass, const grd_impl *forward, unsigned want_din)
+{
+    static const grd_layout none[GRD_MAX_IN];
+    const grd_trial *t = &b->f;
+    const grd_env env = { b->host, b->threads };
+    grd_node node = { .op = t->op, .attr = t->attr, .path = "sample", .dtype = GRD_F32, .train = true, .n_in = t->n_in,
+                      .n_out = t->op->n_out, .in_shape = t->in_shape, .out_shape = t->infer.out, .want_din = want_din,
+                      .in_layout = forward ? forward->in : none, .out_layout = forward ? forward->out : none, .dout_layout = none, .forward = forward };
+    for (int k = 0; pass == GRD_BACKWARD && k < t->op->n_out; k++)
+        node.have_dout |= t->args.dout[k] ? 1u << k : 0;
+    memset(impl, 0, sizeof *impl);
+    impl->backend = b->backend;
+    impl->run = b->backend->run;
+    impl->threads = b->threads;
+    impl->save = t->infer.save;
+    impl->scratch = pass == GRD_FORWARD ? t->infer.scratch : t->infer.scratch_back;
+    const char *refusal = b->backend->prepare(impl, &node, pass, &env);
+    assert_true(!refusal || *refusal);
+    return !refusal;
+}
+
+static grd_args common(bench *b, const grd_impl *impl)
+{
+    grd_args args = b->f.args;
+    args.threads = impl->threads;
+    args.scratch = take(b, impl->scratch);
+    for (int i = 0; i < b->f.n_in; i++)
+        args.in[i] = as_wanted(b, &impl->in[i], args.in[i], &b->f.in_shape[i]);
+    return args;
+}
+
+/* Returns what it left for backward. */
+static void *run_forward(bench *b, const grd_impl *impl)
+{
+    grd_args args = common(b, impl);
+    args.save = take(b, impl->save);
+    for (int k = 0; k < args.n_out; k++)
+        args.out[k] = take_in(b, &impl->out[k], &args.out_shape[k]);
+    for (int k = 0, i = 0; i < args.n_in; i++)
+        if (grd_trial_kind(&b->f, i) == GRD_KIND_STATE)
+            args.next_state[k++] = take_in(b, &plain, &args.in_shape[i]);
+    impl->run(impl, &args);
+    for (int k = 0; k < args.n_out; k++)
+        judge(b, &impl->out[k], args.out[k], b->d.args.out[k], &args.out_shape[k], "output");
+    for (int k = 0, i = 0; i < args.n_in; i++)
+        if (grd_trial_kind(&b->f, i) == GRD_KIND_STATE) {
+            judge(b, &plain, args.next_state[k], b->d.args.next_state[k], &args.in_shape[i], "next state");
+            k++;
+        }
+    b->passes++;
+    return args.save;
+}
+
+static void run_backward(bench *b, const grd_impl *impl, unsigned want_din, void *save)
+{
+    grd_args args = common(b, impl);
+    args.save = save;
+    for (int k = 0; k < args.n_out; k++) {
+        args.out[k] = (void *)(uintptr_t)as_wanted(b, &impl->out[k], args.out[k], &args.out_shape[k]);
+        args.dout[k] = as_wanted(b, &impl->dout[k], args.dout[k], &args.out_shape[k]);
+    }
+    for (int i = 0; i < args.n_in; i++)
+        args.din[i] = args.din[i] && (want_din & 1u << i) ? take_in(b, &impl->din[i], &args.in_shape[i]) : NULL;
+    impl->run(impl, &args);
+    for (int i = 0; i < args.n_in; i++)
+        if (args.din[i])
+            judge(b, &impl->din[i], args.din[i], b->d.args.din[i], &args.in_shape[i], "gradient of input");
+    b->passes++;
+}
+
+/* ---- both passes, in all mixtures with the row's own kernels ---- */
+
+static void try_backward(bench *b, const grd_impl *forward, void *save, unsigned want_din)
+{
+    grd_impl backward;
+    if (!want_din)
+        return;
+    if (prepare(b, &backward, GRD_BACKWARD, forward, want_din)) {
+        run_backward(b, &backward, want_din, save);
+        b->backend->drop(&backward, b->host);
+    } else {
+        assert_false(forward && forward->private_save); /* who keeps its own notes must be able to read them */
+    }
+}
+
+static void try_both(bench *b)
+{
+    grd_impl forward;
+    void *save = b->f.args.save;
+    const grd_op *op = b->f.op;
+    unsigned real_inputs = 0;
+    for (int i = 0; i < b->f.n_in; i++)
+        real_inputs |= b->f.args.din[i] ? 1u << i : 0;
+    const bool accepted = prepare(b, &forward, GRD_FORWARD, NULL, 0);
+    if (accepted)
+        save = run_forward(b, &forward);
+    if (!(op->flags & GRD_NO_GRAD)) {
+        try_backward(b, accepted ? &forward : NULL, save, real_inputs);
+        for (int i = 0; i < b->f.n_in; i++) {
+            try_backward(b, accepted ? &forward : NULL, save, real_inputs & 1u << i);
+            try_backward(b, accepted ? &forward : NULL, save, real_inputs & ~(1u << i));
+            let_go(b);
+            if (accepted)
+                save = run_forward(b, &forward);
+        }
+        if (accepted && !forward.private_save) { /* the row's own backward goes on from there */
+            memcpy(b->f.args.save, save, b->f.infer.save);
+            grd_trial_backward(&b->f);
+            for (int i = 0; i < b->f.n_in; i++)
+                if (b->f.args.din[i])
+                    judge(b, &plain, b->f.args.din[i], b->d.args.din[i], &b->f.in_shape[i],
+                          "gradient, after its forward, of input");
+        }
+    }
+    let_go(b);
+    if (accepted)
+        b->backend->drop(&forward, b->host);
+}
+
+static void try_sample(bench *b, const grd_op *op, const grd_op *wide, const grd_op_sample *sample, int64_t batch, bool all)
+{
+    assert_int_equal(grd_trial_open(&b->f, b->host, op, GRD_F32, sample), GRD_OK);
+    assert_int_equal(grd_trial_open(&b->d, b->host, wide, GRD_F64, sample), GRD_OK);
+    if (batch) {
+        set_batch(&b->f, batch, all);
+        set_batch(&b->d, batch, all);
+    }
+    if (grd_trial_make(&b->f, 11) == GRD_OK && grd_trial_make(&b->d, 11) == GRD_OK) {
+        grd_trial_forward(&b->f); /* what a backward reads that begins with the row's own forward */
+        grd_trial_forward(&b->d);
+        if (!(op->flags & GRD_NO_GRAD))
+            grd_trial_backward(&b->d);
+        try_both(b);
+    } else {
+        assert_true(batch > 0); /* as it stands every sample is accepted */
+    }
+    grd_trial_end(&b->f);
+    grd_trial_end(&b->d);
+}
+
+static void backends_agree(int threads)
+{
+    grd_ctx *ctx = grd_open(&(grd_opts){ .allocator = &exact_memory });
+    int beyond = 0;
+    for (const grd_backend *const *backend = grd_backends; *backend; backend++) {
+        const grd_op *op;
+        int passes = 0;
+        if (threads > 1 && *backend == &grd_backend_ref)
+            continue; /* serial */
+        for (int i = 0; (op = grd_op_at(ctx, i, GRD_F32)); i++) {
+            const grd_op *wide = grd_op_at(ctx, i, GRD_F64);
+            bench b = { .host = &ctx->host, .backend = *backend, .threads = threads };
+            for (int s = 0; s < op->n_samples; s++) {
+                try_sample(&b, op, wide, &op->samples[s], 0, false);
+                if (*backend == &grd_backend_ref)
+                    continue; /* the rows' own kernels: test_rows has seen them in other shapes */
+                for (int64_t batch = 1; batch < 300; batch = batch * 12 + 1)
+                    for (int all = 0; all < 2; all++)
+                        try_sample(&b, op, wide, &op->samples[s], batch, all);
+            }
+            passes += b.passes;
+            beyond += !(b.worst <= row_bound(op));
+        }
+        print_message("%s, %d threads: %d passes\n", (*backend)->name, threads, passes);
+        assert_true(passes > 0);
+    }
+    grd_close(ctx);
+    assert_int_equal(beyond, 0);
+}
+
+static void every_backend_agrees_with_double_on_one_thread(void **state)
+{
+    (void)state;
+    backends_agree(1);
+}
+
+static void every_backend_agrees_with_double_on_two_threads(void **state)
+{
+    (void)state;
+    backends_agree(2);
+}
+
+/* ref takes whatever there is, in both passes. */
+static void the_reference_accepts_every_row(void **state)
+{
+    (void)state;
+    grd_ctx *ctx = grd_open(NULL);
+    const grd_op *op;
+    for (int i = 0; (op = grd_op_at(ctx, i, GRD_F32)); i++) {
+        bench b = { .host = &ctx->host, .backend = &grd_backend_ref, .threads = 1 };
+        assert_int_equal(grd_trial_begin(&b.f, b.host, op, GRD_F32, &op->samples[0], 1), GRD_OK);
+        for (int pass = GRD_FORWARD; pass <= GRD_BACKWARD; pass++) {
+            grd_impl impl;
+            if (pass == GRD_BACKWARD && (op->flags & GRD_NO_GRAD))
+                continue;
+            assert_true(prepare(&b, &impl, (grd_pass)pass, NULL, 1));
+            grd_backend_ref.drop(&impl, b.host);
+        }
+        grd_trial_end(&b.f);
+    }
+    grd_close(ctx);
+}
+
+/* ---- a planted slip ---- */
+
+static void wrong_run(const grd_impl *impl, const grd_args *args)
+{
+    (void)impl;
+    const float *x = args->in[0];
+    for (int64_t i = 0; i < grd_count(args->in_shape); i++)
+        ((float *)(void *)args->out[0])[i] = x[i] * x[i] + 1e-4f;
+}
+
+static const char *wrong_prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)
+{
+    (void)impl;
+    (void)env;
+    return pass == GRD_FORWARD && strcmp(node->op->name, "square") == 0 ? NULL : "not this one";
+}
+
+static void wrong_drop(grd_impl *impl, grd_host *host)
+{
+    (void)impl;
+    (void)host;
+}
+
+static void a_backend_that_is_off_is_seen(void **state)
+{
+    (void)state;
+    static const grd_backend wrong = { "wrong", wrong_prepare, wrong_run, wrong_drop };
+    grd_ctx *ctx = grd_open(NULL);
+    const grd_op *op = grd_op_find(ctx, "square", GRD_F32);
+    bench b = { .host = &ctx->host, .backend = &wrong, .threads = 1 };
+    try_sample(&b, op, grd_op_find(ctx, "square", GRD_F64), &op->samples[0], 0, false);
+    assert_true(b.passes > 0 && b.worst > row_bound(op));
+    grd_close(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_reference_accepts_every_row),
+        cmocka_unit_test(a_backend_that_is_off_is_seen),
+        cmocka_unit_test(every_backend_agrees_with_double_on_one_thread),
+        cmocka_unit_test(every_backend_agrees_with_double_on_two_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
