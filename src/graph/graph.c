@@ -161,7 +161,8 @@ grd_var grd_input(grd_graph *g, const char *name, grd_dtype dtype, int rank, con
         return grd_graph_fail(g, GRD_ERR_ARG, "input \"%s\": there is one of that name already", name);
     grd_value v = { .kind = dtype == GRD_I32 ? GRD_KIND_INDEX : GRD_KIND_REAL, .origin = GRD_FROM_INPUT, .index = g->inputs.n };
     v.shape.rank = rank;
-    memcpy(v.shape.dim, dims, sizeof *dims * (size_t)rank);
+    for (int i = 0; i < rank; i++)
+        v.shape.dim[i] = dims[i];
     set_trials(&v);
     v.name = grd_arena_strdup(&g->arena, name);
     int id = v.name && GRD_RESERVE(&g->ctx->host, &g->inputs) ? add_value(g, &v) : -1;
@@ -190,7 +191,8 @@ static grd_var add_param(grd_graph *g, const char *name, grd_init init, bool is_
     grd_value v = { .kind = is_state ? GRD_KIND_STATE : GRD_KIND_REAL, .origin = is_state ? GRD_FROM_STATE : GRD_FROM_PARAM,
                     .index = g->params.n, .name = path };
     v.shape.rank = rank;
-    memcpy(v.shape.dim, dims, sizeof *dims * (size_t)rank);
+    for (int i = 0; i < rank; i++)
+        v.shape.dim[i] = dims[i];
     set_trials(&v);
     for (int i = 0; i < g->params.n; i++) {
         const grd_param_def *p = &g->params.item[i];
