@@ -45,7 +45,7 @@ typedef struct grd_f_layernorm_opts { int64_t dims; double eps; } grd_f_layernor
 typedef struct grd_f_embedding_opts { int64_t padding_idx; } grd_f_embedding_opts; /* -1 = none; GRD_ZERO = row 0: that row gets no gradient */
 typedef struct grd_cross_entropy_opts { int64_t ignore_index; double label_smoothing; } grd_cross_entropy_opts; /* -100, 0. Logits [N,C] or [N,C,...]; labels [N] or [N,...] */
 typedef struct grd_huber_opts { double delta; } grd_huber_opts;                       /* 1 */
-typedef struct grd_smooth_l1_opts { double beta; } grd_smooth_l1_opts;                /* 1 */
+typedef struct grd_smooth_l1_opts { double beta; } grd_smooth_l1_opts;                /* 1; GRD_ZERO: l1 */
 typedef struct grd_bce_logits_opts { double pos_weight; } grd_bce_logits_opts;        /* 1 */
 typedef struct grd_focal_opts { double gamma, alpha; int64_t ignore_index; } grd_focal_opts; /* 2, 1 (factor), -100. Logits and labels as cross_entropy */
 typedef struct grd_loss_mix_opts { grd_reals factor; } grd_loss_mix_opts;              /* one per term, all 1 */

@@ -81,7 +81,7 @@ extern GRD_API const grd_handler grd_handler_early_stop, grd_handler_checkpoint,
     grd_handler_progress;
 
 typedef struct grd_early_stop_opts { int64_t patience; double min_delta; } grd_early_stop_opts;  /* 10 epochs, 0 */
-typedef struct grd_checkpoint_opts { double seconds; } grd_checkpoint_opts;  /* 60: between two in the middle of an epoch; GRD_OFF */
+typedef struct grd_checkpoint_opts { double seconds; } grd_checkpoint_opts;  /* 60: between two within an epoch; GRD_OFF */
 typedef struct grd_metrics_log_opts { int64_t every; } grd_metrics_log_opts; /* 50: steps between two records of steps */
 typedef struct grd_tensorboard_opts { int64_t every; } grd_tensorboard_opts; /* 10: steps between two points */
 enum { GRD_PROGRESS_AUTO = 1, GRD_PROGRESS_BAR, GRD_PROGRESS_PLAIN, GRD_PROGRESS_OFF };
@@ -148,7 +148,8 @@ GRD_API grd_status grd_evaluate(grd_model *model, const grd_eval_opts *opts, grd
 
 /* ---- checkpoints (.pth) --------------------------------------------------------------------------------- */
 
-/* A state_dict alone, or with optimizer and the rest: what torch.load(weights_only=True) reads. Written beside, synced, renamed. */
+/* A state_dict alone, or with optimizer and the rest: what torch.load(weights_only=True) reads. Written beside, synced,
+ * renamed. */
 GRD_API grd_status grd_model_save(grd_model *model, const char *path);
 typedef struct grd_load_opts {
     const char *prefix;   /* only parameters whose path starts with it; NULL = all */
@@ -166,7 +167,8 @@ GRD_API grd_status grd_checkpoint_show(grd_ctx *ctx, const char *path, bool json
  * is not penalised. One solve in double by Cholesky, of [D,D] or, with fewer samples than features, of [N,N].
  *   lambda > 0          as it is
  *   GRD_RIDGE_DEFAULT   a tenth of the mean squared distance of a sample from the mean sample
- *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy on `val` (a tie: the larger)
+ *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy on `val`
+ *                       (a tie: the larger)
  * input_field: f32 or u8, any shape, flattened; label_field: class index. val is only read for GRD_RIDGE_AUTO. Owned by ctx. */
 #define GRD_RIDGE_DEFAULT 0
 #define GRD_RIDGE_AUTO GRD_OFF

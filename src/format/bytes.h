@@ -25,6 +25,9 @@ void grd_bytes_number(grd_bytes *bytes, uint64_t number, int size); /* its low `
 #define GRD_PRINTABLE 80
 const char *grd_printable(const void *bytes, size_t size, char text[GRD_PRINTABLE]);
 
+/* Length of the UTF-8 sequence at text (1 to 4), or 0 if it is none: overlong, a surrogate, beyond U+10FFFF, cut short. */
+size_t grd_utf8_length(const char *text, size_t left);
+
 static inline uint64_t grd_little(const uint8_t *bytes, int size)
 {
     uint64_t number = 0;

@@ -15,7 +15,8 @@ typedef struct grd_storage_list {
     int n, cap;
 } grd_storage_list;
 
-/* The tree as protocol 2 into `out`; the storages it refers to are added to `storages` (grd_free its item). `name` begins messages. */
+/* The tree as protocol 2 into `out`; the storages it refers to are added to `storages` (grd_free its item). `name` begins
+ * messages. */
 grd_status grd_pickle_write(grd_host *host, const char *name, const grd_value *root, grd_bytes *out, grd_storage_list *storages);
 
 /* ---- reading ---- */
@@ -44,8 +45,8 @@ typedef struct grd_pickle {
     struct { grd_tensor_ref *item; int n, cap; } tensors;  /* grd_pickle_drop frees it */
 } grd_pickle;
 
-/* Reads the pickle at `at`. Executes nothing: the classes and functions that it knows are data and rebuilding of tensors; any other is
- * refused by name. */
+/* Reads the pickle at `at`. Executes nothing: the classes and functions that it knows are data and rebuilding of tensors; any
+ * other is refused by name. */
 grd_status grd_pickle_read(grd_pickle *pickle);
 void grd_pickle_drop(grd_pickle *pickle);
 

@@ -21,7 +21,8 @@ typedef struct grd_pickle_special {
 } grd_pickle_special;
 
 /* All of these return NULL after a failure, with the message in the host. */
-grd_value *grd_pickle_global_named(grd_pickle *pickle, const char *module, size_t module_size, const char *name, size_t name_size);
+grd_value *grd_pickle_global_named(grd_pickle *pickle, const char *module, size_t module_size, const char *name,
+                                   size_t name_size);
 grd_value *grd_pickle_call(grd_pickle *pickle, const grd_value *function, const grd_value *args);
 grd_value *grd_pickle_storage(grd_pickle *pickle, const grd_value *id); /* of a persistent id */
 

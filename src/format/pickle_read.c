@@ -306,7 +306,8 @@ static grd_status extend(machine *m, int first)
 {
     grd_value *list = first > 0 ? m->stack.item[first - 1] : NULL;
     if (!grd_value_is(list, GRD_VALUE_LIST))
-        return grd_pickle_fail(m->pickle, "items appended to a %s, expected a list", list ? grd_pickle_kind(list) : "missing item");
+        return grd_pickle_fail(m->pickle, "items appended to a %s, expected a list",
+                               list ? grd_pickle_kind(list) : "missing item");
     return append(m, list, first);
 }
 
@@ -469,14 +470,15 @@ static grd_status op_stop(machine *m)
 }
 
 static const opcode opcodes[256] = {
-    [0x80] = op_protocol,  [0x95] = op_frame,   ['.'] = op_stop,     ['('] = op_mark,    ['N'] = op_none,         [0x88] = op_true,
-    [0x89] = op_false,     ['K'] = op_int8,     ['M'] = op_int16,    ['J'] = op_int32,   [0x8a] = op_long1,       [0x8b] = op_long4,
-    ['G'] = op_real,       ['X'] = op_text32,   [0x8c] = op_text8,   ['U'] = op_text8,   ['T'] = op_text32,       ['C'] = op_text8,
-    ['B'] = op_text32,     ['}'] = op_dict,     [']'] = op_list,     [0x8f] = op_list,   [')'] = op_empty_tuple,  ['t'] = op_tuple,
-    [0x85] = op_tuple1,    [0x86] = op_tuple2,  [0x87] = op_tuple3,  ['a'] = op_append,  ['e'] = op_appends,      [0x90] = op_appends,
-    ['s'] = op_setitem,    ['u'] = op_setitems, ['q'] = op_put8,     ['r'] = op_put32,   ['h'] = op_get8,         ['j'] = op_get32,
-    [0x94] = op_memoize,   ['c'] = op_global,   [0x93] = op_stack_global, ['R'] = op_call, [0x81] = op_call,      ['b'] = op_build,
-    ['Q'] = op_storage,
+    [0x80] = op_protocol, [0x95] = op_frame, ['.'] = op_stop,
+    ['N'] = op_none, [0x88] = op_true, [0x89] = op_false,
+    ['K'] = op_int8, ['M'] = op_int16, ['J'] = op_int32, [0x8a] = op_long1, [0x8b] = op_long4, ['G'] = op_real,
+    ['X'] = op_text32, [0x8c] = op_text8, ['T'] = op_text32, ['U'] = op_text8, ['B'] = op_text32, ['C'] = op_text8,
+    ['('] = op_mark, ['}'] = op_dict, [']'] = op_list, [0x8f] = op_list,
+    [')'] = op_empty_tuple, ['t'] = op_tuple, [0x85] = op_tuple1, [0x86] = op_tuple2, [0x87] = op_tuple3,
+    ['a'] = op_append, ['e'] = op_appends, [0x90] = op_appends, ['s'] = op_setitem, ['u'] = op_setitems,
+    ['q'] = op_put8, ['r'] = op_put32, [0x94] = op_memoize, ['h'] = op_get8, ['j'] = op_get32,
+    ['c'] = op_global, [0x93] = op_stack_global, ['R'] = op_call, [0x81] = op_call, ['b'] = op_build, ['Q'] = op_storage,
 };
 
 static grd_status run(machine *m)

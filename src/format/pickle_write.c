@@ -46,28 +46,12 @@ static void write_real(writer *w, double real)
         grd_bytes_number(w->out, bits >> (8 * i), 1);
 }
 
-/* Length of the UTF-8 sequence at s, 0 if it is not one (overlong, surrogate, beyond U+10FFFF, cut short). */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    bool outside = (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF4 && s[1] > 0x8F);
-    return overlong || outside ? 0 : n;
-}
-
 static grd_status write_text(writer *w, const char *text, size_t size)
 {
     if (size > UINT32_MAX)
         return grd_fail(w->host, GRD_ERR_ARG, "%s: a text of %zu bytes, expected less than 4 GiB", w->name, size);
     for (size_t i = 0, n; i < size; i += n) {
-        n = utf8_length((const unsigned char *)text + i, size - i);
+        n = grd_utf8_length(text + i, size - i);
         char shown[GRD_PRINTABLE];
         if (!n)
             return grd_fail(w->host, GRD_ERR_ARG, "%s: the text \"%s\" is not UTF-8", w->name, grd_printable(text, size, shown));
@@ -131,9 +115,11 @@ static grd_status write_dict(writer *w, const grd_dict *dict, int depth)
 static int storage_key(writer *w, const grd_tensor_data *tensor, int64_t count)
 {
     grd_storage_list *list = w->storages;
-    for (int i = 0; count && i < list->n; i++)
-        if (list->item[i]->data == tensor->data && list->item[i]->dtype == tensor->dtype && grd_count(&list->item[i]->shape) == count)
+    for (int i = 0; count && i < list->n; i++) {
+        const grd_tensor_data *other = list->item[i];
+        if (other->data == tensor->data && other->dtype == tensor->dtype && grd_count(&other->shape) == count)
             return i;
+    }
     if (!GRD_RESERVE(w->host, list))
         return -1;
     list->item[list->n] = tensor;

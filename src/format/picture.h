@@ -1,4 +1,4 @@
-/* A small RGB canvas for image grids with captions: rectangles, images enlarged by whole numbers, text in a built-in 5x7 font.
+/* A small RGB canvas for image grids with captions: rectangles, images enlarged by whole numbers, text in a built-in 5x9 font.
  * Coordinates are pixels from the top left; whatever lies outside the canvas is cut off. */
 #ifndef GRD_FORMAT_PICTURE_H
 #define GRD_FORMAT_PICTURE_H
@@ -20,8 +20,8 @@ void grd_picture_fill(grd_picture *picture, int x, int y, int width, int height,
 /* pixels: [height][width][channels], channels 1 or 3; each pixel becomes scale x scale. */
 void grd_picture_image(grd_picture *picture, int x, int y, int width, int height, int channels, const uint8_t *pixels, int scale);
 /* planes: [channels][height][width], channels 1 or 3; lo is black, hi is white, NaN is magenta. */
-void grd_picture_planes(grd_picture *picture, int x, int y, int width, int height, int channels, const float *planes, float lo, float hi,
-                        int scale);
+void grd_picture_planes(grd_picture *picture, int x, int y, int width, int height, int channels, const float *planes, float lo,
+                        float hi, int scale);
 /* One line of ASCII 32 to 126 (anything else shows as a box); x, y: the top left of the first letter. */
 void grd_picture_text(grd_picture *picture, int x, int y, const char *text, uint32_t colour, int scale);
 int grd_picture_text_width(const char *text, int scale);

@@ -28,9 +28,10 @@ typedef struct grd_pth {
 
 #define GRD_PTH_MAX_DEPTH 64
 
-/* Reads a whole file. Types of tensors: float16 and bfloat16 become F32; bool is U8; int8 and int16 become I32 (`stored` says what
- * it was). Views with strides become row-major. OrderedDict has `ordered`; torch.Size is a tuple; a set is a list; a dtype or a device
- * is text; bytes are text; an integer beyond 64 bits is text "0x..."; entries with other keys than text and integers are left out.
+/* Reads a whole file. Types of tensors: float16 and bfloat16 become F32; bool is U8; int8 and int16 become I32 (`stored` says
+ * what it was). Views with strides become row-major. OrderedDict has `ordered`; torch.Size is a tuple; a set is a list; a dtype
+ * or a device is text; bytes are text; an integer beyond 64 bits is text "0x..."; entries with other keys than text and integers
+ * are left out.
  * On success call grd_pth_close; on failure nothing is held. Messages begin with the path. */
 grd_status grd_pth_read(grd_host *host, const char *path, grd_pth *pth);
 /* The same from memory, which must outlive `pth`. */

@@ -240,8 +240,9 @@ static grd_status read_any(reader *r)
     if (r->size >= 262 && memcmp(r->bytes + 257, "ustar", 5) == 0)
         return fail(r, "a tar archive, as PyTorch before 0.1.10 wrote them; load it there and save it again");
     char shown[GRD_PRINTABLE];
-    return grd_fail(r->host, GRD_ERR_FORMAT, "%s: begins with \"%s\" (%zu bytes in all), expected a zip archive or a pickle: not a .pth file",
-                    r->name, grd_printable(r->bytes, r->size < 8 ? r->size : 8, shown), r->size);
+    grd_printable(r->bytes, r->size < 8 ? r->size : 8, shown);
+    return grd_fail(r->host, GRD_ERR_FORMAT, "%s: not a .pth file: begins with \"%s\" (%zu bytes in all), expected zip or pickle",
+                    r->name, shown, r->size);
 }
 
 grd_status grd_pth_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_pth *pth)

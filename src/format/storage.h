@@ -13,7 +13,7 @@ typedef struct grd_storage_type {
 } grd_storage_type;
 
 const grd_storage_type *grd_storage_type_named(const char *class_name, size_t size); /* NULL if unknown */
-const grd_storage_type *grd_storage_type_of(grd_dtype dtype);                        /* what a tensor of that type is written as */
+const grd_storage_type *grd_storage_type_of(grd_dtype dtype);                        /* what such a tensor is written as */
 
 /* Which elements of a storage a tensor has: offset + sum of index * stride, all in elements and >= 0. */
 typedef struct grd_strided {

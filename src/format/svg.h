@@ -6,7 +6,8 @@
 
 typedef struct grd_svg_series {
     const char *name;      /* in the legend; NULL = not shown there */
-    const double *x, *y;   /* [n]; x NULL: 1, 2, 3, ...; a point that is not finite (or not positive on a log axis) breaks the line */
+    const double *x, *y;   /* [n]; x NULL: 1, 2, 3, ...; a point that is not finite (1e100 and beyond
+                            * count as infinite), or not positive on a log axis, breaks the line */
     int64_t n;
     bool dashed;
 } grd_svg_series;

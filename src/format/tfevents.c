@@ -1,18 +1,26 @@
+/* TensorBoard event files. Field numbers are those of tensorflow/tensorboard's event.proto, summary.proto, tensor.proto and the
+ * hparams plugin's. */
 #define _GNU_SOURCE
 #include "format/tfevents.h"
 
 #include "format/bytes.h"
 #include "format/crc32c.h"
+#include "format/histogram.h"
+#include "format/protobuf.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { GATHER = 64 * 1024, MAX_NAMES = 10000 };
+
+/* Fields of Event, Summary and Summary.Value. */
+enum { EVENT_TIME = 1, EVENT_STEP = 2, EVENT_VERSION = 3, EVENT_SUMMARY = 5, EVENT_SESSION = 7 };
+enum { SUMMARY_VALUE = 1 };
+enum { VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_IMAGE = 4, VALUE_HISTOGRAM = 5, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
 
 struct grd_events {
     grd_host *host;
@@ -22,258 +30,305 @@ struct grd_events {
     grd_bytes pending;
 };
 
-/* ---- protobuf: field numbers and wire types by hand ---- */
-
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
-
-static void varint(grd_bytes *b, uint64_t v)
-{
-    for (; v >= 128; v >>= 7)
-        grd_bytes_number(b, (v & 127) | 128, 1);
-    grd_bytes_number(b, v, 1);
-}
-
-static void tag(grd_bytes *b, int field, int wire) { varint(b, (uint64_t)field << 3 | (uint64_t)wire); }
-
-static void put_double(grd_bytes *b, int field, double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    tag(b, field, FIXED64);
-    grd_bytes_number(b, bits, 8);
-}
-
-static void put_float(grd_bytes *b, int field, float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    tag(b, field, FIXED32);
-    grd_bytes_number(b, bits, 4);
-}
-
-static void put_int(grd_bytes *b, int field, int64_t v)
-{
-    tag(b, field, VARINT);
-    varint(b, (uint64_t)v);
-}
-
-static void put_bytes(grd_bytes *b, int field, const void *data, size_t size)
-{
-    tag(b, field, BYTES);
-    varint(b, size);
-    grd_bytes_put(b, data, size);
-}
-
-static void put_text(grd_bytes *b, int field, const char *text) { put_bytes(b, field, text, strlen(text)); }
-static void put_message(grd_bytes *b, int field, const grd_bytes *message) { put_bytes(b, field, message->data, message->size); }
-
 /* ---- records ---- */
 
-static uint32_t masked(const void *data, size_t size)
+static uint32_t masked_crc(const void *data, size_t size)
 {
-    uint32_t c = grd_crc32c(data, size);
-    return (c >> 15 | c << 17) + 0xA282EAD8u;
+    uint32_t crc = grd_crc32c(data, size);
+    return (crc >> 15 | crc << 17) + 0xA282EAD8u;
 }
 
-static grd_status add_record(grd_events *e, const grd_bytes *payload)
-{
-    uint8_t head[8];
-    for (int i = 0; i < 8; i++)
-        head[i] = (uint8_t)((uint64_t)payload->size >> (8 * i));
-    grd_bytes_put(&e->pending, head, 8);
-    grd_bytes_number(&e->pending, masked(head, 8), 4);
-    grd_bytes_put(&e->pending, payload->data, payload->size);
-    grd_bytes_number(&e->pending, masked(payload->data, payload->size), 4);
-    if (e->pending.failed || payload->failed)
-        return grd_fail(e->host, GRD_ERR_MEMORY, "%s: out of memory", e->path);
-    return e->pending.size >= GATHER ? grd_events_flush(e) : GRD_OK;
-}
-
-grd_status grd_events_flush(grd_events *e)
+grd_status grd_events_flush(grd_events *events)
 {
     size_t done = 0;
-    while (done < e->pending.size) {
-        ssize_t n = write(e->fd, e->pending.data + done, e->pending.size - done);
+    while (done < events->pending.size) {
+        ssize_t n = write(events->fd, events->pending.data + done, events->pending.size - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
             int why = n < 0 ? errno : ENOSPC;
-            if (ftruncate(e->fd, e->length) != 0) /* a half record would end the file for its readers */
+            if (ftruncate(events->fd, events->length) != 0) /* half a record would be the end of the file for its readers */
                 why = errno;
-            lseek(e->fd, e->length, SEEK_SET);
-            e->pending.size = 0;
-            return grd_fail(e->host, GRD_ERR_IO, "%s: cannot write: %s", e->path, strerror(why));
+            lseek(events->fd, events->length, SEEK_SET);
+            events->pending.size = 0;
+            return grd_fail(events->host, GRD_ERR_IO, "%s: cannot write: %s", events->path, strerror(why));
         }
         done += (size_t)n;
     }
-    e->length += (int64_t)done;
-    e->pending.size = 0;
+    events->length += (int64_t)done;
+    events->pending.size = 0;
     return GRD_OK;
 }
 
-/* An event with one more field, which is a message (or text). */
-static grd_status add_event(grd_events *e, double time, int64_t step, int field, const grd_bytes *content)
+/* Takes the payload: it is freed. */
+static grd_status add_record(grd_events *events, grd_bytes *payload)
 {
-    grd_bytes event;
-    grd_bytes_init(&event, e->host);
-    put_double(&event, 1, time);
-    if (step)
-        put_int(&event, 2, step);
-    put_message(&event, field, content);
-    grd_status status = content->failed ? grd_fail(e->host, GRD_ERR_MEMORY, "%s: out of memory", e->path) : add_record(e, &event);
-    grd_bytes_free(&event);
-    return status;
+    grd_bytes *out = &events->pending;
+    size_t before = out->size;
+    if (!payload->failed) {
+        grd_bytes_number(out, payload->size, 8);
+        if (!out->failed)
+            grd_bytes_number(out, masked_crc(out->data + before, 8), 4);
+        grd_bytes_put(out, payload->data, payload->size);
+        grd_bytes_number(out, masked_crc(payload->data, payload->size), 4);
+    }
+    bool failed = payload->failed || out->failed;
+    grd_bytes_free(payload);
+    if (failed) { /* the record is lost, the writer is not */
+        out->size = before;
+        out->failed = false;
+        return grd_fail(events->host, GRD_ERR_MEMORY, "%s: out of memory", events->path);
+    }
+    return out->size >= GATHER ? grd_events_flush(events) : GRD_OK;
 }
 
-/* value: the Summary.Value without its tag; field 5 of the event is a summary with it. */
-static grd_status add_value(grd_events *e, double time, int64_t step, const char *name, const grd_bytes *rest)
+/* An event whose one other field is a message or a text. Takes the content. */
+static grd_status add_event(grd_events *events, double time, int64_t step, int field, grd_bytes *content)
+{
+    grd_bytes event;
+    grd_bytes_init(&event, events->host);
+    grd_proto_double(&event, EVENT_TIME, time);
+    if (step)
+        grd_proto_int(&event, EVENT_STEP, step);
+    grd_proto_message(&event, field, content);
+    return add_record(events, &event);
+}
+
+/* A summary of one value under a tag. Takes the content, which becomes `field` of the value, and the metadata unless NULL. */
+static grd_status add_value(grd_events *events, double time, int64_t step, const char *tag, int field, grd_bytes *content,
+                            grd_bytes *metadata)
 {
     grd_bytes value, summary;
-    grd_bytes_init(&value, e->host);
-    grd_bytes_init(&summary, e->host);
-    put_text(&value, 1, name);
-    grd_bytes_put(&value, rest->data, rest->size);
-    value.failed = value.failed || rest->failed;
-    put_message(&summary, 1, &value);
-    summary.failed = summary.failed || value.failed;
-    grd_status status = add_event(e, time, step, 5, &summary);
-    grd_bytes_free(&value);
-    grd_bytes_free(&summary);
-    return status;
+    grd_bytes_init(&value, events->host);
+    grd_bytes_init(&summary, events->host);
+    grd_proto_text(&value, VALUE_TAG, tag);
+    if (metadata)
+        grd_proto_message(&value, VALUE_METADATA, metadata);
+    if (content)
+        grd_proto_message(&value, field, content);
+    grd_proto_message(&summary, SUMMARY_VALUE, &value);
+    return add_event(events, time, step, EVENT_SUMMARY, &summary);
 }
 
 /* ---- life ---- */
 
-static grd_status create(grd_events *e, const grd_events_opts *o, double when)
+static grd_status create_file(grd_events *events, const grd_events_opts *opts, double time)
 {
-    char host[256] = "localhost";
-    if (o->hostname)
-        snprintf(host, sizeof host, "%s", o->hostname);
-    else
-        gethostname(host, sizeof host - 1);
+    char hostname[256] = "localhost";
+    if (!opts->hostname)
+        (void)gethostname(hostname, sizeof hostname - 1);
+    const char *name = opts->hostname ? opts->hostname : hostname, *suffix = opts->suffix ? opts->suffix : "";
+    long long pid = opts->pid ? (long long)opts->pid : (long long)getpid();
     for (int counter = 0; counter < MAX_NAMES; counter++) {
-        int n = snprintf(e->path, sizeof e->path, "%s/events.out.tfevents.%010lld.%s.%lld.%d%s", o->dir, (long long)when, host,
-                         (long long)(o->pid ? o->pid : getpid()), counter, o->suffix ? o->suffix : "");
-        if (n >= (int)sizeof e->path)
-            return grd_fail(e->host, GRD_ERR_IO, "%s: the path is too long", o->dir);
-        e->fd = open(e->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (e->fd >= 0)
+        int n = snprintf(events->path, sizeof events->path, "%s/events.out.tfevents.%010lld.%s.%lld.%d%s", opts->dir,
+                         (long long)time, name, pid, counter, suffix);
+        if (n >= (int)sizeof events->path)
+            return grd_fail(events->host, GRD_ERR_IO, "%s: the path is too long", opts->dir);
+        events->fd = open(events->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (events->fd >= 0)
             return GRD_OK;
         if (errno != EEXIST)
             break;
     }
-    return grd_fail(e->host, GRD_ERR_IO, "%s: cannot create: %s", e->path, strerror(errno));
+    return grd_fail(events->host, GRD_ERR_IO, "%s: cannot create: %s", events->path, strerror(errno));
+}
+
+static grd_status write_first(grd_events *events, double time)
+{
+    grd_bytes version;
+    grd_bytes_init(&version, events->host);
+    grd_bytes_text(&version, "brain.Event:2");
+    GRD_TRY(add_event(events, time, 0, EVENT_VERSION, &version));
+    return grd_events_flush(events);
 }
 
 grd_status grd_events_open(grd_host *host, const grd_events_opts *opts, grd_events **events)
 {
     *events = NULL;
-    grd_events *e = GRD_NEW(host, grd_events);
-    if (!e)
+    grd_events *made = GRD_NEW(host, grd_events);
+    if (!made)
         return GRD_ERR_MEMORY;
-    e->host = host;
-    e->fd = -1;
-    grd_bytes_init(&e->pending, host);
+    made->host = host;
+    made->fd = -1;
+    grd_bytes_init(&made->pending, host);
     double when = opts->time > 0 ? opts->time : (double)time(NULL);
-    grd_status status = create(e, opts, when);
+    grd_status status = create_file(made, opts, when);
     if (status == GRD_OK) {
-        grd_bytes first;
-        grd_bytes_init(&first, host);
-        grd_bytes_text(&first, "brain.Event:2");
-        status = add_event(e, when, 0, 3, &first);
-        grd_bytes_free(&first);
+        status = write_first(made, when);
+        if (status != GRD_OK)
+            unlink(made->path);
     }
-    if (status == GRD_OK)
-        status = grd_events_flush(e);
     if (status != GRD_OK) {
-        e->pending.size = 0;
-        grd_events_close(e);
+        made->pending.size = 0;
+        grd_events_close(made);
         return status;
     }
-    *events = e;
+    *events = made;
     return GRD_OK;
 }
 
-grd_status grd_events_close(grd_events *e)
+grd_status grd_events_close(grd_events *events)
 {
-    if (!e)
+    if (!events)
         return GRD_OK;
-    grd_status status = e->fd >= 0 ? grd_events_flush(e) : GRD_OK;
-    if (e->fd >= 0 && close(e->fd) != 0 && status == GRD_OK)
-        status = grd_fail(e->host, GRD_ERR_IO, "%s: cannot write: %s", e->path, strerror(errno));
-    grd_bytes_free(&e->pending);
-    grd_free(e->host, e);
+    grd_status status = events->fd >= 0 ? grd_events_flush(events) : GRD_OK;
+    if (events->fd >= 0 && close(events->fd) != 0 && status == GRD_OK)
+        status = grd_fail(events->host, GRD_ERR_IO, "%s: cannot write: %s", events->path, strerror(errno));
+    grd_bytes_free(&events->pending);
+    grd_free(events->host, events);
     return status;
 }
 
-const char *grd_events_path(const grd_events *e) { return e->path; }
-int64_t grd_events_length(const grd_events *e) { return e->length; }
-
-/* ---- kinds ---- */
-
-grd_status grd_events_scalar(grd_events *e, double time, int64_t step, const char *name, double value)
+const char *grd_events_path(const grd_events *events)
 {
-    grd_bytes rest;
-    grd_bytes_init(&rest, e->host);
-    put_float(&rest, 2, (float)value);
-    grd_status status = add_value(e, time, step, name, &rest);
-    grd_bytes_free(&rest);
-    return status;
+    return events->path;
 }
 
-grd_status grd_events_restart(grd_events *e, double time, int64_t step)
+int64_t grd_events_length(const grd_events *events)
+{
+    return events->length;
+}
+
+/* ---- scalars, sessions, text, images, histograms ---- */
+
+grd_status grd_events_scalar(grd_events *events, double time, int64_t step, const char *tag, double number)
+{
+    grd_bytes value, summary;
+    grd_bytes_init(&value, events->host);
+    grd_bytes_init(&summary, events->host);
+    grd_proto_text(&value, VALUE_TAG, tag);
+    grd_proto_float(&value, VALUE_SIMPLE, (float)number);
+    grd_proto_message(&summary, SUMMARY_VALUE, &value);
+    return add_event(events, time, step, EVENT_SUMMARY, &summary);
+}
+
+grd_status grd_events_restart(grd_events *events, double time, int64_t step)
 {
     grd_bytes session;
-    grd_bytes_init(&session, e->host);
-    put_int(&session, 1, 1); /* START */
-    grd_status status = add_event(e, time, step, 7, &session);
-    grd_bytes_free(&session);
-    return status;
+    grd_bytes_init(&session, events->host);
+    grd_proto_int(&session, 1, 1); /* status START */
+    return add_event(events, time, step, EVENT_SESSION, &session);
 }
 
-static void put_plugin(grd_bytes *value, grd_host *host, const char *name)
+/* SummaryMetadata of a plugin; takes the plugin's content unless NULL. */
+static void init_metadata(grd_bytes *metadata, grd_host *host, const char *plugin, grd_bytes *content)
 {
-    grd_bytes data, metadata;
+    grd_bytes data;
     grd_bytes_init(&data, host);
-    grd_bytes_init(&metadata, host);
-    put_text(&data, 1, name);
-    put_message(&metadata, 1, &data);
-    put_message(value, 9, &metadata);
-    value->failed = value->failed || data.failed || metadata.failed;
-    grd_bytes_free(&data);
-    grd_bytes_free(&metadata);
+    grd_proto_text(&data, 1, plugin);
+    if (content)
+        grd_proto_message(&data, 2, content);
+    grd_bytes_init(metadata, host);
+    grd_proto_message(metadata, 1, &data);
 }
 
-grd_status grd_events_text(grd_events *e, double time, int64_t step, const char *name, const char *markdown)
+grd_status grd_events_text(grd_events *events, double time, int64_t step, const char *tag, const char *markdown)
 {
-    grd_bytes rest, tensor;
-    grd_bytes_init(&rest, e->host);
-    grd_bytes_init(&tensor, e->host);
-    put_plugin(&rest, e->host, "text");
-    put_int(&tensor, 1, 7);                             /* STRING */
-    put_bytes(&tensor, 2, "\x12\x02\x08\x01", 4);       /* shape [1] */
-    put_text(&tensor, 8, markdown);
-    put_message(&rest, 8, &tensor);
-    rest.failed = rest.failed || tensor.failed;
-    grd_status status = add_value(e, time, step, name, &rest);
-    grd_bytes_free(&rest);
-    grd_bytes_free(&tensor);
-    return status;
+    grd_bytes metadata, tensor, shape, dim;
+    init_metadata(&metadata, events->host, "text", NULL);
+    grd_bytes_init(&tensor, events->host);
+    grd_bytes_init(&shape, events->host);
+    grd_bytes_init(&dim, events->host);
+    grd_proto_int(&dim, 1, 1);
+    grd_proto_message(&shape, 2, &dim);
+    grd_proto_int(&tensor, 1, 7); /* dtype STRING */
+    grd_proto_message(&tensor, 2, &shape);
+    grd_proto_text(&tensor, 8, markdown);
+    return add_value(events, time, step, tag, VALUE_TENSOR, &tensor, &metadata);
 }
 
-grd_status grd_events_image(grd_events *e, double time, int64_t step, const char *name, int width, int height, int channels, const void *png, size_t png_size)
+grd_status grd_events_image(grd_events *events, double time, int64_t step, const char *tag, int width, int height, int channels,
+                            const void *png, size_t png_size)
 {
-    grd_bytes rest, image;
-    grd_bytes_init(&rest, e->host);
-    grd_bytes_init(&image, e->host);
-    put_int(&image, 1, height);
-    put_int(&image, 2, width);
-    put_int(&image, 3, channels);
-    put_bytes(&image, 4, png, png_size);
-    put_message(&rest, 4, &image);
-    rest.failed = rest.failed || image.failed;
-    grd_status status = add_value(e, time, step, name, &rest);
-    grd_bytes_free(&rest);
-    grd_bytes_free(&image);
-    return status;
+    grd_bytes image;
+    grd_bytes_init(&image, events->host);
+    grd_proto_int(&image, 1, height);
+    grd_proto_int(&image, 2, width);
+    grd_proto_int(&image, 3, channels);
+    grd_proto_bytes(&image, 4, png, png_size);
+    return add_value(events, time, step, tag, VALUE_IMAGE, &image, NULL);
+}
+
+grd_status grd_events_histogram(grd_events *events, double time, int64_t step, const char *tag, grd_dtype dtype,
+                                const void *values, int64_t n)
+{
+    grd_histogram *h = GRD_NEW(events->host, grd_histogram);
+    if (!h)
+        return GRD_ERR_MEMORY;
+    grd_histogram_count(h, dtype, values, n);
+    grd_bytes histogram;
+    grd_bytes_init(&histogram, events->host);
+    const double head[5] = { h->min, h->max, h->count, h->sum, h->sum_squares };
+    for (int i = 0; i < 5; i++)
+        grd_proto_double(&histogram, i + 1, head[i]);
+    grd_proto_doubles(&histogram, 6, h->right, h->n);
+    grd_proto_doubles(&histogram, 7, h->in_bin, h->n);
+    grd_free(events->host, h);
+    return add_value(events, time, step, tag, VALUE_HISTOGRAM, &histogram, NULL);
+}
+
+/* ---- hparams: three values without a tensor, all in the plugin's content ---- */
+
+static grd_status add_hparams(grd_events *events, double time, const char *tag, int field, grd_bytes *message)
+{
+    grd_bytes content, metadata;
+    grd_bytes_init(&content, events->host);
+    grd_proto_message(&content, field, message);
+    init_metadata(&metadata, events->host, "hparams", &content);
+    return add_value(events, time, 0, tag, 0, NULL, &metadata);
+}
+
+/* Experiment: which parameters there are and which scalars are results. */
+static grd_status add_experiment(grd_events *events, double time, const grd_hparam *hparam, int n, const char *const *metric_tag,
+                                 int n_metrics)
+{
+    grd_bytes experiment;
+    grd_bytes_init(&experiment, events->host);
+    for (int i = 0; i < n; i++) {
+        grd_bytes info;
+        grd_bytes_init(&info, events->host);
+        grd_proto_text(&info, 1, hparam[i].name);
+        grd_proto_int(&info, 4, hparam[i].text ? 1 : 3); /* type: string, float64 */
+        grd_proto_message(&experiment, 4, &info);
+    }
+    for (int i = 0; i < n_metrics; i++) {
+        grd_bytes info, name;
+        grd_bytes_init(&info, events->host);
+        grd_bytes_init(&name, events->host);
+        grd_proto_text(&name, 2, metric_tag[i]);
+        grd_proto_message(&info, 1, &name);
+        grd_proto_message(&experiment, 5, &info);
+    }
+    return add_hparams(events, time, "_hparams_/experiment", 2, &experiment);
+}
+
+grd_status grd_events_hparams(grd_events *events, double time, const grd_hparam *hparam, int n, const char *const *metric_tag,
+                              int n_metrics)
+{
+    GRD_TRY(add_experiment(events, time, hparam, n, metric_tag, n_metrics));
+    grd_bytes start;
+    grd_bytes_init(&start, events->host);
+    for (int i = 0; i < n; i++) {
+        grd_bytes entry, value;
+        grd_bytes_init(&entry, events->host);
+        grd_bytes_init(&value, events->host);
+        if (hparam[i].text)
+            grd_proto_text(&value, 3, hparam[i].text);
+        else
+            grd_proto_double(&value, 2, hparam[i].number);
+        grd_proto_text(&entry, 1, hparam[i].name);
+        grd_proto_message(&entry, 2, &value);
+        grd_proto_message(&start, 1, &entry);
+    }
+    grd_proto_double(&start, 5, time);
+    return add_hparams(events, time, "_hparams_/session_start_info", 3, &start);
+}
+
+grd_status grd_events_hparams_end(grd_events *events, double time, bool success)
+{
+    grd_bytes info;
+    grd_bytes_init(&info, events->host);
+    grd_proto_int(&info, 1, success ? 1 : 2);
+    grd_proto_double(&info, 2, time);
+    return add_hparams(events, time, "_hparams_/session_end_info", 4, &info);
 }

@@ -20,8 +20,8 @@ typedef struct grd_events_opts {
     const char *suffix;    /* of the file's name; NULL = none */
 } grd_events_opts;
 
-/* A new file in dir, events.out.tfevents.SECONDS.HOSTNAME.PID.COUNTER[SUFFIX]; the counter goes up until no such file is there. Its first
- * record is on disk when this returns. */
+/* A new file in dir, events.out.tfevents.SECONDS.HOSTNAME.PID.COUNTER[SUFFIX]; the counter goes up until no such file is there.
+ * Its first record is written when this returns. */
 grd_status grd_events_open(grd_host *host, const grd_events_opts *opts, grd_events **events);
 grd_status grd_events_flush(grd_events *events);
 /* Flushes and frees, whether or not the flush succeeds. NULL: nothing. */
@@ -36,5 +36,19 @@ grd_status grd_events_text(grd_events *events, double time, int64_t step, const 
 /* A PNG file's bytes; channels 1 grey, 3 RGB, 4 RGBA. */
 grd_status grd_events_image(grd_events *events, double time, int64_t step, const char *tag, int width, int height, int channels,
                             const void *png, size_t png_size);
+/* Counts of n values (F32 or F64) in PyTorch's default bins, see format/histogram.h. */
+grd_status grd_events_histogram(grd_events *events, double time, int64_t step, const char *tag, grd_dtype dtype,
+                                const void *values, int64_t n);
+
+/* The HPARAMS tab: names and values of this run, and the tags of the scalars that are its results. Once, at the start, in the
+ * folder of those scalars; grd_events_hparams_end when the run ends. */
+typedef struct grd_hparam {
+    const char *name;
+    const char *text;      /* NULL: the number counts */
+    double number;
+} grd_hparam;
+grd_status grd_events_hparams(grd_events *events, double time, const grd_hparam *hparam, int n, const char *const *metric_tag,
+                              int n_metrics);
+grd_status grd_events_hparams_end(grd_events *events, double time, bool success);
 
 #endif

@@ -16,8 +16,8 @@
 #include <gradus/tensor.h>
 
 typedef enum grd_value_kind {
-    GRD_VALUE_NONE, GRD_VALUE_BOOL, GRD_VALUE_INT, GRD_VALUE_REAL, GRD_VALUE_TEXT, GRD_VALUE_LIST, GRD_VALUE_TUPLE, GRD_VALUE_DICT,
-    GRD_VALUE_TENSOR
+    GRD_VALUE_NONE, GRD_VALUE_BOOL, GRD_VALUE_INT, GRD_VALUE_REAL, GRD_VALUE_TEXT,
+    GRD_VALUE_LIST, GRD_VALUE_TUPLE, GRD_VALUE_DICT, GRD_VALUE_TENSOR
 } grd_value_kind;
 
 typedef struct grd_value grd_value;
@@ -40,7 +40,7 @@ typedef struct grd_dict_entry {
 typedef struct grd_dict { /* in the order of insertion; keys are unique */
     grd_dict_entry *item;
     int n, cap;
-    bool ordered;         /* a collections.OrderedDict (PyTorch's state_dict), else a dict */
+    bool ordered; /* a collections.OrderedDict (PyTorch's state_dict), else a dict */
     int *slot, slots;     /* hash index of the entries */
 } grd_dict;
 
@@ -69,19 +69,20 @@ grd_value *grd_value_none(grd_arena *arena);
 grd_value *grd_value_bool(grd_arena *arena, bool boolean);
 grd_value *grd_value_int(grd_arena *arena, int64_t integer);
 grd_value *grd_value_real(grd_arena *arena, double real);
-grd_value *grd_value_text(grd_arena *arena, const char *text);                      /* copied; UTF-8 */
-grd_value *grd_value_bytes(grd_arena *arena, const char *bytes, size_t size);       /* copied; may hold zeros */
+grd_value *grd_value_text(grd_arena *arena, const char *text);                    /* copied; UTF-8 */
+grd_value *grd_value_bytes(grd_arena *arena, const char *bytes, size_t size);      /* copied; may hold zeros */
 grd_value *grd_value_list(grd_arena *arena);
 grd_value *grd_value_tuple(grd_arena *arena);
 grd_value *grd_value_dict(grd_arena *arena);
-grd_value *grd_value_ordered(grd_arena *arena);                                         /* an OrderedDict */
+grd_value *grd_value_ordered(grd_arena *arena);                                    /* an OrderedDict */
 grd_value *grd_value_tensor(grd_arena *arena, grd_dtype dtype, const grd_shape *shape, const void *data);
 
 grd_status grd_value_append(grd_arena *arena, grd_value *list_or_tuple, grd_value *item);
 /* Adds an entry at the end, or replaces the value of a key that is there. */
 grd_status grd_value_set(grd_arena *arena, grd_value *dict, const char *key, grd_value *value);
 grd_status grd_value_set_int(grd_arena *arena, grd_value *dict, int64_t key, grd_value *value);
-grd_status grd_value_set_key(grd_arena *arena, grd_value *dict, const grd_value *key, grd_value *value); /* key: TEXT or INT, kept */
+/* key: TEXT or INT, kept by the dict. */
+grd_status grd_value_set_key(grd_arena *arena, grd_value *dict, const grd_value *key, grd_value *value);
 
 /* ---- looking up ---- */
 grd_value *grd_value_get(const grd_value *dict, const char *key);
@@ -89,16 +90,16 @@ grd_value *grd_value_get_int(const grd_value *dict, int64_t key);
 /* Follows a path of keys and list indices with slashes between: "optimizer/state/0/exp_avg". A part that is a number finds an
  * integer key where there is no such text key. */
 grd_value *grd_value_find(const grd_value *root, const char *path);
-int grd_value_count(const grd_value *value);                                            /* items of a list, tuple or dict; else 0 */
-grd_value *grd_value_item(const grd_value *list, int i);                                /* NULL if out of range */
+int grd_value_count(const grd_value *value);                              /* items of a list, tuple or dict; else 0 */
+grd_value *grd_value_item(const grd_value *list, int i);                  /* NULL if out of range */
 
-bool grd_value_is(const grd_value *value, grd_value_kind kind);                         /* NULL: false */
-bool grd_value_to_bool(const grd_value *value, bool fallback);                          /* BOOL or INT */
-int64_t grd_value_to_int(const grd_value *value, int64_t fallback);                     /* INT or BOOL */
-double grd_value_to_real(const grd_value *value, double fallback);                      /* REAL or INT, or a tensor with one element */
-const char *grd_value_to_text(const grd_value *value, const char *fallback);            /* TEXT */
+bool grd_value_is(const grd_value *value, grd_value_kind kind);           /* NULL: false */
+bool grd_value_to_bool(const grd_value *value, bool fallback);            /* BOOL or INT */
+int64_t grd_value_to_int(const grd_value *value, int64_t fallback);       /* INT or BOOL */
+double grd_value_to_real(const grd_value *value, double fallback);        /* REAL or INT, or a tensor with one element */
+const char *grd_value_to_text(const grd_value *value, const char *fallback); /* TEXT */
 
-const char *grd_value_kind_name(grd_value_kind kind);                                   /* "none", "bool", "int", ... */
+const char *grd_value_kind_name(grd_value_kind kind);                     /* "none", "bool", "int", ... */
 /* Same kinds, order of entries, types, shapes and bits of tensors (reals: the same bits, too). */
 bool grd_value_equal(const grd_value *a, const grd_value *b);
 

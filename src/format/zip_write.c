@@ -45,7 +45,8 @@ static uint64_t short_form(const grd_zip_writer *zip, uint64_t value)
 }
 
 /* The fields that a local header and a directory entry share: from "version needed" to "extra length". */
-static void common_fields(grd_bytes *b, const grd_zip_writer *zip, const char *entry, uint32_t crc, uint64_t size, size_t extra, bool zip64)
+static void common_fields(grd_bytes *b, const grd_zip_writer *zip, const char *entry, uint32_t crc, uint64_t size, size_t extra,
+                          bool zip64)
 {
     grd_bytes_number(b, zip64 ? 45 : 20, 2);
     grd_bytes_number(b, UTF8_NAME, 2);

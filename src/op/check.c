@@ -107,7 +107,8 @@ grd_status grd_trial_open(grd_trial *t, grd_host *host, const grd_op *op, grd_dt
     for (; good && *c && t->n_in < most; t->n_in += good)
         good = parse_input(t, t->n_in, &c);
     if (!good || *c || t->n_in < least)
-        return grd_fail(host, GRD_ERR_ARG, "op \"%s\": sample \"%s\": expected %d to %d words like x[2,3]:-1..1", op->name, sample->in, least, most);
+        return grd_fail(host, GRD_ERR_ARG, "op \"%s\": sample \"%s\": expected %d to %d words like x[2,3]:-1..1", op->name,
+                        sample->in, least, most);
     return GRD_OK;
 }
 
@@ -120,8 +121,9 @@ static uint64_t draw(uint64_t seed, int64_t i)
     return (uint64_t)word[0] << 32 | word[1];
 }
 
-/* n values spread evenly over lo..hi in a random order, so that all differ. `offset` says where in its own n-th of the range each lies: not
- * in the middle, so that no value is 0, where many ops have a kink, and not the same for two inputs, so that no two of them are equal. */
+/* n values spread evenly over lo..hi in a random order, so that all differ. `offset` says where in its own n-th of the range each
+ * lies: not in the middle, so that no value is 0, where many ops have a kink, and not the same for two inputs, so that no two of
+ * them are equal. */
 static void spread(grd_trial *t, void *reals, int64_t n, double lo, double hi, double offset, uint64_t seed)
 {
     for (int64_t i = 0; i < n; i++)
@@ -183,7 +185,8 @@ static bool make_input(grd_trial *t, int i, int *states)
 {
     const grd_kind kind = grd_trial_kind(t, i);
     size_t bytes;
-    if (!bytes_of(&t->in_shape[i], kind == GRD_KIND_INDEX ? sizeof(int32_t) : t->element, &bytes) || !(t->in[i] = poisoned(t, bytes)))
+    if (!bytes_of(&t->in_shape[i], kind == GRD_KIND_INDEX ? sizeof(int32_t) : t->element, &bytes) ||
+        !(t->in[i] = poisoned(t, bytes)))
         return false;
     t->args.in[i] = t->in[i];
     if (kind == GRD_KIND_STATE)
@@ -223,19 +226,22 @@ grd_status grd_trial_make(grd_trial *t, uint64_t seed)
 {
     if (infer(t) != GRD_OK)
         return GRD_ERR_SHAPE;
-    t->args = (grd_args){ .attr = t->attr, .n_in = t->n_in, .n_out = t->op->n_out, .in_shape = t->in_shape, .out_shape = t->infer.out,
-                          .key = { .seed = grd_hash(seed, "key"), .step = 3, .row = 5 }, .train = true, .threads = 1 };
+    t->args = (grd_args){ .attr = t->attr, .n_in = t->n_in, .n_out = t->op->n_out, .in_shape = t->in_shape,
+                          .out_shape = t->infer.out, .key = { .seed = grd_hash(seed, "key"), .step = 3, .row = 5 },
+                          .train = true, .threads = 1 };
     if (!make_buffers(t))
         return grd_fail(t->host, GRD_ERR_MEMORY, "op \"%s\": out of memory, or a sample larger than it", t->op->name);
     for (int i = 0; i < t->n_in; i++)
         fill_input(t, i, seed);
     for (int k = 0; k < t->op->n_out; k++)
         if (t->args.dout[k])
-            spread(t, (void *)(uintptr_t)t->args.dout[k], grd_count(&t->infer.out[k]), 0.3, 1.7, 0.5, grd_hash(seed, "projection"));
+            spread(t, (void *)(uintptr_t)t->args.dout[k], grd_count(&t->infer.out[k]), 0.3, 1.7, 0.5,
+                   grd_hash(seed, "projection"));
     return GRD_OK;
 }
 
-grd_status grd_trial_begin(grd_trial *t, grd_host *host, const grd_op *op, grd_dtype dtype, const grd_op_sample *sample, uint64_t seed)
+grd_status grd_trial_begin(grd_trial *t, grd_host *host, const grd_op *op, grd_dtype dtype, const grd_op_sample *sample,
+                           uint64_t seed)
 {
     GRD_TRY(grd_trial_open(t, host, op, dtype, sample));
     return grd_trial_make(t, seed);
@@ -287,8 +293,9 @@ static double difference(grd_trial *t, void *x, int64_t i, double h)
     return sum / (12 * h);
 }
 
-/* Differences are taken with h; where they do not agree with `a`, with ever smaller ones until two in a row agree with each other, if they
- * do: by chance a kink (a relu behind a sum of products) may lie within reach of the larger step. `close`: what counts as agreement. */
+/* Differences are taken with h; where they do not agree with `a`, with ever smaller ones until two in a row agree with each
+ * other, if they do: by chance a kink (a relu behind a sum of products) may lie within reach of the larger step. `close`: what
+ * counts as agreement. */
 static double slope(grd_trial *t, void *x, int64_t i, double a, double close)
 {
     const double first = difference(t, x, i, 1e-3);
@@ -316,7 +323,8 @@ static double tensor_error(grd_trial *t, int input, int64_t most, double floor)
     }
     for (int64_t k = 0; k < n_tried; k++) {
         const int64_t e = k * n_all / n_tried;
-        const double a = grd_trial_get(t, t->args.din[input], e), n = slope(t, t->in[input], e, a, 0.1 * GRD_GRADCHECK_BOUND * size_a);
+        const double a = grd_trial_get(t, t->args.din[input], e);
+        const double n = slope(t, t->in[input], e, a, 0.1 * GRD_GRADCHECK_BOUND * size_a);
         if (!isfinite(n))
             return 1;
         worst = fmax(worst, fabs(a - n));

@@ -1,7 +1,7 @@
 /* Handler: when to write last.pth and best.pth, and best.pth's second name. What is in them is in snapshot.c.
  *
- * In the middle of an epoch every `seconds`; at the end of an epoch unless saving would take more than a twentieth of the time; and
- * before a run ends. When it is written changes nothing in what a run computes. */
+ * In the middle of an epoch every `seconds`; at the end of an epoch unless saving would take more than a twentieth of the time;
+ * and before a run ends. When it is written changes nothing in what a run computes. */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "train/trainer.h"
@@ -64,7 +64,7 @@ static bool is_second_name(const char *name, const char *stage)
            strcmp(name + n - 4, ".pth") == 0;
 }
 
-/* Before a run (keep NULL): what a killed process has left half-written and, unless it is resumed, the checkpoints of a run before.
+/* Before a run (keep NULL): what a killed process has left half-written and, unless it is resumed, an older run's checkpoints.
  * Later: second names of best.pth other than `keep`. */
 static bool unwanted(const char *name, const grd_train_state *now, const char *keep)
 {
@@ -90,7 +90,8 @@ static void tidy(const grd_train_state *now, const char *keep)
 static grd_status second_name(checkpoint *c, const grd_trainer *t)
 {
     char name[200], path[1024];
-    snprintf(name, sizeof name, "%.100s_epoch_%lld_best_eval_loss_%.6g.pth", t->now.stage, (long long)t->best.epoch, t->best.loss);
+    snprintf(name, sizeof name, "%.100s_epoch_%lld_best_eval_loss_%.6g.pth", t->now.stage, (long long)t->best.epoch,
+             t->best.loss);
     GRD_TRY(grd_path_join(c->host, path, sizeof path, t->opts.dir, name));
     (void)unlink(path);
     if (link(c->best, path) != 0) {

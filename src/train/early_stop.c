@@ -57,7 +57,8 @@ static grd_status on_early_stop(void *state, grd_event event, const grd_train_st
 static grd_status save_early_stop(void *state, char *text, size_t size)
 {
     const early_stop *s = state;
-    json_t *json = json_pack("{s:I, s:o}", "waited", (json_int_t)s->waited, "best", isfinite(s->best) ? json_real(s->best) : json_null());
+    json_t *json =
+        json_pack("{s:I, s:o}", "waited", (json_int_t)s->waited, "best", isfinite(s->best) ? json_real(s->best) : json_null());
     size_t n = json ? json_dumpb(json, text, size, JSON_REAL_PRECISION(17)) : size;
     json_decref(json);
     if (n >= size)

@@ -22,8 +22,8 @@ typedef struct grd_evaluator {
 } grd_evaluator;
 
 /* Compiles the plans of the full and of the last short batch. The evaluator is zeroed before. */
-grd_status grd_evaluator_open(grd_evaluator *evaluator, grd_model *model, const grd_eval_opts *opts, uint64_t seed, unsigned debug,
-                              const char *who);
+grd_status grd_evaluator_open(grd_evaluator *evaluator, grd_model *model, const grd_eval_opts *opts, uint64_t seed,
+                              unsigned debug, const char *who);
 grd_status grd_evaluator_run(grd_evaluator *evaluator); /* one pass over the data */
 void grd_evaluator_close(grd_evaluator *evaluator);
 

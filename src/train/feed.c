@@ -42,8 +42,8 @@ static grd_status no_field(grd_feed *f, const char *input, const grd_field *fiel
     char list[GRD_MAX_FIELDS * (GRD_FIELD_NAME + 2)] = "";
     for (int i = 0; i < n; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", field[i].name);
-    return grd_fail(f->host, GRD_ERR_DATA, "%s: the data has no field \"%s\" for the model's input of that name; it has: %s", f->who, input,
-                    list);
+    return grd_fail(f->host, GRD_ERR_DATA, "%s: the data has no field \"%s\" for the model's input of that name; it has: %s",
+                    f->who, input, list);
 }
 
 /* What would make it fit. */
@@ -82,13 +82,14 @@ static grd_status check_field(grd_feed *f, int input, const grd_field *field)
     if (type && shape)
         return GRD_OK;
     char text[2][80];
-    return grd_fail(f->host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s, the model's input \"%s\" takes %s %s; %s", f->who, field->name,
-                    grd_dtype_name(field->dtype), grd_shape_text(&have, text[0], sizeof text[0]), def->name,
+    return grd_fail(f->host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s, the model's input \"%s\" takes %s %s; %s", f->who,
+                    field->name, grd_dtype_name(field->dtype), grd_shape_text(&have, text[0], sizeof text[0]), def->name,
                     index ? "i32" : grd_dtype_name(f->model->dtype), grd_shape_text(&want, text[1], sizeof text[1]),
                     advice(field, &want, index));
 }
 
-grd_status grd_feed_init(grd_feed *f, grd_model *model, const grd_dataset *data, const char *who, const grd_var *root, int n_roots)
+grd_status grd_feed_init(grd_feed *f, grd_model *model, const grd_dataset *data, const char *who, const grd_var *root,
+                         int n_roots)
 {
     f->model = model;
     f->host = &model->ctx->host;

@@ -19,7 +19,8 @@ typedef struct grd_feed {
 } grd_feed;
 
 /* roots: what is going to be computed; inputs it does not depend on need no field. The feed is zeroed before. */
-grd_status grd_feed_init(grd_feed *feed, grd_model *model, const grd_dataset *data, const char *who, const grd_var *root, int n_roots);
+grd_status grd_feed_init(grd_feed *feed, grd_model *model, const grd_dataset *data, const char *who, const grd_var *root,
+                         int n_roots);
 void grd_feed_drop(grd_feed *feed);
 /* Input shapes of a batch of n samples, for compiling ahead; needs !varies. */
 void grd_feed_shapes(const grd_feed *feed, int64_t n, grd_shape shape[GRD_MAX_INPUTS]);

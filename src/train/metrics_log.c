@@ -1,7 +1,7 @@
-/* Handler: metrics.jsonl, one JSON object a line. An epoch's: {"event": "epoch", "epoch", "step", "train_loss", "val_loss" (null without a
- * validation set), each metric by its name, "lr", "grad_norm" (of the last step), "clipped_steps", "seconds"}; every 50th step's:
- * {"event": "step", "epoch", "step", "loss", "lr", "grad_norm", "seconds"}. Numbers have 17 significant digits; two equal runs differ
- * in "seconds" only. */
+/* Handler: metrics.jsonl, one JSON object a line. An epoch's: {"event": "epoch", "epoch", "step", "train_loss", "val_loss" (null
+ * without a validation set), each metric by its name, "lr", "grad_norm" (of the last step), "clipped_steps", "seconds"}; every
+ * 50th step's: {"event": "step", "epoch", "step", "loss", "lr", "grad_norm", "seconds"}. Numbers have 17 significant digits; two
+ * equal runs differ in "seconds" only. */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/options.h"
@@ -68,8 +68,8 @@ static grd_status begin(metrics_log *s)
     if (fstat(fileno(s->file), &info) != 0)
         return io_error(s, "cannot be looked at");
     if (info.st_size < s->keep)
-        return grd_fail(s->host, GRD_ERR_FORMAT, "%s: %lld bytes, the checkpoint speaks of %lld", s->path, (long long)info.st_size,
-                        (long long)s->keep);
+        return grd_fail(s->host, GRD_ERR_FORMAT, "%s: %lld bytes, the checkpoint speaks of %lld", s->path,
+                        (long long)info.st_size, (long long)s->keep);
     if (ftruncate(fileno(s->file), (off_t)s->keep) != 0 || fseeko(s->file, (off_t)s->keep, SEEK_SET) != 0)
         return io_error(s, "cannot be cut");
     return GRD_OK;
@@ -88,8 +88,9 @@ static grd_status put_line(metrics_log *s, json_t *line, double seconds)
 
 static grd_status log_step(metrics_log *s, const grd_train_state *now)
 {
-    json_t *line = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "event", "step", "epoch", (json_int_t)now->epoch, "step",
-                             (json_int_t)now->step, "loss", number(now->loss), "lr", number(now->lr), "grad_norm", number(now->grad_norm));
+    json_t *line =
+        json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "event", "step", "epoch", (json_int_t)now->epoch, "step",
+                  (json_int_t)now->step, "loss", number(now->loss), "lr", number(now->lr), "grad_norm", number(now->grad_norm));
     return put_line(s, line, now->seconds);
 }
 

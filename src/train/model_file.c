@@ -133,8 +133,9 @@ static json_t *tensors_json(const summary *s)
         json_t *shape = json_array();
         for (int d = 0; d < tensor->tensor.shape.rank; d++)
             json_array_append_new(shape, json_integer(tensor->tensor.shape.dim[d]));
-        json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:I}", "name", json_name(s->tensors->dict.item[i].key), "shape", shape,
-                                              "dtype", type_name(tensor), "values", (json_int_t)grd_count(&tensor->tensor.shape)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:s, s:I}", "name", json_name(s->tensors->dict.item[i].key), "shape", shape,
+                                        "dtype", type_name(tensor), "values", (json_int_t)grd_count(&tensor->tensor.shape)));
     }
     return list;
 }

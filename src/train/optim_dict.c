@@ -104,7 +104,8 @@ grd_value *grd_optim_dict(grd_arena *arena, const grd_model *model, grd_optim *o
             grd_value_set_int(arena, state, number, param_state(arena, optim, &tensor, steps[i])) != GRD_OK)
             return NULL;
     bool made = grd_value_append(arena, groups, param_group(arena, optim, lr, number)) == GRD_OK &&
-                grd_value_set(arena, dict, "state", state) == GRD_OK && grd_value_set(arena, dict, "param_groups", groups) == GRD_OK;
+                grd_value_set(arena, dict, "state", state) == GRD_OK &&
+                grd_value_set(arena, dict, "param_groups", groups) == GRD_OK;
     return made ? dict : NULL;
 }
 
@@ -126,15 +127,16 @@ static grd_status load_moment(grd_host *host, const char *file, const grd_value 
     const grd_value *value = grd_value_get(state, name);
     if (!grd_value_is(value, GRD_VALUE_TENSOR) || !grd_shape_equal(&value->tensor.shape, &tensor->shape)) {
         char text[80];
-        return grd_fail(host, GRD_ERR_FORMAT, "%s: optimizer: state %d (\"%s\"): no \"%s\" of shape %s", file, number, tensor->name, name,
-                        grd_shape_text(&tensor->shape, text, sizeof text));
+        return grd_fail(host, GRD_ERR_FORMAT, "%s: optimizer: state %d (\"%s\"): no \"%s\" of shape %s", file, number,
+                        tensor->name, name, grd_shape_text(&tensor->shape, text, sizeof text));
     }
-    grd_elements_copy(tensor->dtype, moment_at(optim, k, tensor), value->tensor.dtype, value->tensor.data, grd_count(&tensor->shape));
+    grd_elements_copy(tensor->dtype, moment_at(optim, k, tensor), value->tensor.dtype, value->tensor.data,
+                      grd_count(&tensor->shape));
     return GRD_OK;
 }
 
-grd_status grd_optim_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_value *steps, const grd_model *model,
-                               grd_optim *optim)
+grd_status grd_optim_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_value *steps,
+                               const grd_model *model, grd_optim *optim)
 {
     const grd_value *state = grd_value_get(dict, "state");
     int64_t *count = grd_optim_steps(optim);

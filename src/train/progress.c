@@ -1,6 +1,7 @@
-/* Handler: the progress line,
+/* Handler: the progress line, here in two,
  *
- *   Epoch [3/20]:  45%|####      | 211/469 [00:12<00:15, 17.30it/s, curr_loss=0.123, learning_rate=0.001, running_mean=0.2, last_50_mean=0.19]
+ *   Epoch [3/20]:  45%|####      | 211/469 [00:12<00:15, 17.30it/s, curr_loss=0.123, learning_rate=0.001, running_mean=0.2,
+ *   last_50_mean=0.19]
  *
  * drawn again and again on a terminal; anywhere else a plain line now and then. After each epoch a line stays. */
 #define _GNU_SOURCE
@@ -107,8 +108,8 @@ static void counts_text(const progress *s, const grd_train_state *now, double ra
 {
     char value[4][40], time[2][24], speed[24];
     double elapsed = grd_clock() - s->epoch_begun, left = rate > 0 ? (double)(now->batches - now->batch) / rate : NAN;
-    int n = snprintf(text, size, "%lld/%lld [%s<%s, %s", (long long)now->batch, (long long)now->batches, clock_text(elapsed, time[0]),
-                     clock_text(left, time[1]), rate_text(rate, speed));
+    int n = snprintf(text, size, "%lld/%lld [%s<%s, %s", (long long)now->batch, (long long)now->batches,
+                     clock_text(elapsed, time[0]), clock_text(left, time[1]), rate_text(rate, speed));
     if (n < 0 || (size_t)n >= size)
         return;
     if (!s->n_recent)
@@ -162,7 +163,8 @@ static void draw_bar(progress *s, const grd_train_state *now, double rate)
 {
     char head[64], counts[LINE], bar[3 * LINE + 1], text[5 * LINE];
     double share = now->batches ? (double)now->batch / (double)now->batches : 0;
-    int n_head = snprintf(head, sizeof head, "Epoch [%lld/%lld]: %3d%%|", (long long)now->epoch, (long long)now->epochs, (int)(100 * share));
+    int n_head = snprintf(head, sizeof head, "Epoch [%lld/%lld]: %3d%%|", (long long)now->epoch, (long long)now->epochs,
+                          (int)(100 * share));
     counts_text(s, now, rate, counts, sizeof counts);
     int wide = columns(s->opts.file), rest = n_head + 2 + (int)strlen(counts);
     int cells = !wide ? UNKNOWN_BAR : wide - 1 - rest > 1 ? wide - 1 - rest : 1;
@@ -224,9 +226,9 @@ static void end_epoch(progress *s, const grd_train_state *now)
     double elapsed = grd_clock() - s->epoch_begun;
     size_t n = 0;
 #define ADD(...) n += n < sizeof text ? (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__) : 0
-    ADD("Epoch [%lld/%lld]: %lld/%lld [%s, %s] train_loss=%s", (long long)now->epoch, (long long)now->epochs, (long long)now->batch,
-        (long long)now->batches, clock_text(elapsed, time), rate_text((double)(now->batch - s->batch_begun) / elapsed, speed),
-        number(now->train_loss, value));
+    ADD("Epoch [%lld/%lld]: %lld/%lld [%s, %s] train_loss=%s", (long long)now->epoch, (long long)now->epochs,
+        (long long)now->batch, (long long)now->batches, clock_text(elapsed, time),
+        rate_text((double)(now->batch - s->batch_begun) / elapsed, speed), number(now->train_loss, value));
     if (!isnan(now->val_loss))
         ADD(" val_loss=%s", number(now->val_loss, value));
     for (int k = 0; k < now->n_metrics; k++)
@@ -248,7 +250,8 @@ static void greet(progress *s, const grd_train_state *now)
 {
     char value[2][40];
     if (now->resumed)
-        fprintf(s->opts.file, "%s: resumed in epoch %lld after step %lld\n", now->stage, (long long)now->epoch, (long long)now->step);
+        fprintf(s->opts.file, "%s: resumed in epoch %lld after step %lld\n", now->stage, (long long)now->epoch,
+                (long long)now->step);
     if (now->clip_value > 0)
         fprintf(s->opts.file, "%s: gradients cut at value %s\n", now->stage, number(now->clip_value, value[0]));
     if (now->clip_norm > 0)

@@ -76,8 +76,8 @@ static grd_status match_fields(grd_ridge *r, const grd_dataset *data, const char
         return grd_fail(host, GRD_ERR_DATA, "ridge: field \"%s\" is %s %s with %lld classes, expected one class index", label,
                         grd_dtype_name(y.dtype), grd_shape_text(&y.shape, shape, sizeof shape), (long long)y.classes);
     if (r->features && (features != r->features || y.classes != r->classes))
-        return grd_fail(host, GRD_ERR_DATA, "ridge: %lld features and %lld classes, fitted with %lld and %lld", (long long)features,
-                        (long long)y.classes, (long long)r->features, (long long)r->classes);
+        return grd_fail(host, GRD_ERR_DATA, "ridge: %lld features and %lld classes, fitted with %lld and %lld",
+                        (long long)features, (long long)y.classes, (long long)r->features, (long long)r->classes);
     r->features = features;
     r->classes = y.classes;
     return GRD_OK;
@@ -99,8 +99,8 @@ static grd_status each_batch(const grd_ridge *r, const grd_dataset *data, use_ba
         const int32_t *y = batch->data[r->label];
         for (int64_t i = 0; i < batch->n && status == GRD_OK; i++)
             if (y[i] < 0 || y[i] >= r->classes)
-                status = grd_fail(&r->ctx->host, GRD_ERR_DATA, "ridge: sample %lld: label %d, expected 0 to %lld", (long long)batch->index[i],
-                                  (int)y[i], (long long)r->classes - 1);
+                status = grd_fail(&r->ctx->host, GRD_ERR_DATA, "ridge: sample %lld: label %d, expected 0 to %lld",
+                                  (long long)batch->index[i], (int)y[i], (long long)r->classes - 1);
         if (status == GRD_OK)
             status = use(user, batch, y);
     }
@@ -222,8 +222,8 @@ static grd_status factorise(fit *f, double lambda)
     for (int64_t k = 0; k < n; k++) {
         double pivot = a[k * n + k];
         if (!(pivot > 0) || !isfinite(pivot))
-            return grd_fail(f->host, GRD_ERR_NUMBER, "ridge: lambda %g is too small: the system is singular (pivot %lld is %g)", lambda,
-                            (long long)k, pivot);
+            return grd_fail(f->host, GRD_ERR_NUMBER, "ridge: lambda %g is too small: the system is singular (pivot %lld is %g)",
+                            lambda, (long long)k, pivot);
         double root = sqrt(pivot);
         for (int64_t j = k; j < n; j++)
             a[k * n + j] /= root;
@@ -334,8 +334,9 @@ static grd_status allocate(fit *f)
     f->factor = GRD_NEW_N(f->host, double, f->size * f->size);
     f->right = GRD_NEW_N(f->host, double, f->size * r->classes);
     f->solution = GRD_NEW_N(f->host, double, f->size * r->classes);
-    return r->weight && r->bias && f->mean && f->prior && f->x && f->y && f->system && f->factor && f->right && f->solution ? GRD_OK
-                                                                                                                         : GRD_ERR_MEMORY;
+    return r->weight && r->bias && f->mean && f->prior && f->x && f->y && f->system && f->factor && f->right && f->solution
+               ? GRD_OK
+               : GRD_ERR_MEMORY;
 }
 
 static grd_status run_fit(fit *f, const grd_dataset *val, double lambda)
@@ -350,8 +351,8 @@ static grd_status run_fit(fit *f, const grd_dataset *val, double lambda)
     return solve(f, lambda == GRD_RIDGE_DEFAULT ? candidate[BY_DEFAULT] * scale : lambda);
 }
 
-grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input_field, const char *label_field,
-                         double lambda, grd_ridge **ridge)
+grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input_field,
+                         const char *label_field, double lambda, grd_ridge **ridge)
 {
     *ridge = NULL;
     grd_host *host = &ctx->host;

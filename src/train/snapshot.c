@@ -246,15 +246,15 @@ static grd_status best_from_file(grd_trainer *t, const char *last)
     grd_pth pth;
     GRD_TRY(grd_path_join(t->host, path, sizeof path, t->opts.dir, "best.pth"));
     if (!grd_file_exists(path))
-        return grd_fail(t->host, GRD_ERR_IO, "%s: missing, and %s relies on it for the best weights (epoch %" PRId64 ")", path, last,
-                        t->best.epoch);
+        return grd_fail(t->host, GRD_ERR_IO, "%s: missing, and %s relies on it for the best weights (epoch %" PRId64 ")", path,
+                        last, t->best.epoch);
     GRD_TRY(grd_pth_read(t->host, path, &pth));
     const grd_value *ours = grd_value_get(pth.root, "gradus"), *dict = grd_value_get(pth.root, "state_dict");
     int64_t step = grd_value_to_int(grd_value_get(ours, "step"), -1);
     grd_status status = GRD_OK;
     if (step < t->best.step || !grd_value_is(dict, GRD_VALUE_DICT))
-        status = grd_fail(t->host, GRD_ERR_FORMAT, "%s: holds weights of step %" PRId64 ", %s expects those of step %" PRId64, path, step,
-                          last, t->best.step);
+        status = grd_fail(t->host, GRD_ERR_FORMAT, "%s: holds weights of step %" PRId64 ", %s expects those of step %" PRId64,
+                          path, step, last, t->best.step);
     if (status == GRD_OK)
         status = grd_state_dict_load(t->host, path, dict, t->model, NULL, t->best.params, t->best.states, NULL);
     if (status == GRD_OK && step > t->best.step) {
@@ -288,7 +288,8 @@ static grd_status get_last(grd_trainer *t, const char *path, const grd_value *ro
     GRD_TRY(grd_state_dict_load(t->host, path, dict, t->model, NULL, grd_model_arena(t->model, &n),
                                 grd_model_state_arena(t->model, &n), NULL));
     grd_model_touch(t->model);
-    GRD_TRY(grd_optim_dict_load(t->host, path, grd_value_get(root, "optimizer"), grd_value_get(ours, "optim_steps"), t->model, t->optim));
+    GRD_TRY(grd_optim_dict_load(t->host, path, grd_value_get(root, "optimizer"), grd_value_get(ours, "optim_steps"), t->model,
+                                t->optim));
     GRD_TRY(get_numbers(t, path, ours));
     GRD_TRY(get_best(t, path, root));
     return get_handlers(t, path, ours);

@@ -138,8 +138,8 @@ static grd_status check_extra(grd_host *host, const char *file, const grd_value 
     return GRD_OK;
 }
 
-grd_status grd_state_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_model *model, const grd_load_opts *opts,
-                               void *params, void *states, int *loaded)
+grd_status grd_state_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_model *model,
+                               const grd_load_opts *opts, void *params, void *states, int *loaded)
 {
     static const grd_load_opts all;
     opts = opts ? opts : &all;
@@ -160,8 +160,8 @@ grd_status grd_state_dict_load(grd_host *host, const char *file, const grd_value
                                   grd_count(&tensor.shape));
         }
         if (!n)
-            return grd_fail(host, GRD_ERR_FORMAT, "%s: none of the model's tensors%s%s%s is in it", file, opts->prefix ? " under \"" : "",
-                            opts->prefix ? opts->prefix : "", opts->prefix ? "\"" : "");
+            return grd_fail(host, GRD_ERR_FORMAT, "%s: none of the model's tensors%s%s%s is in it", file,
+                            opts->prefix ? " under \"" : "", opts->prefix ? opts->prefix : "", opts->prefix ? "\"" : "");
     }
     if (loaded)
         *loaded = n;

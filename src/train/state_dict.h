@@ -7,20 +7,21 @@
 #include <gradus/optim.h>
 #include <gradus/train.h>
 
-/* An OrderedDict of tensors that point into the two arenas (the model's, or copies of them); counters become int64, as PyTorch has
- * them. NULL: no memory. */
+/* An OrderedDict of tensors that point into the two arenas (the model's, or copies of them); counters become int64, as in
+ * PyTorch. NULL: no memory. */
 grd_value *grd_state_dict(grd_arena *arena, const grd_model *model, const void *params, const void *states);
 /* The dict of tensors in a file's tree: the root itself, or under a usual name. NULL: none. */
 const grd_value *grd_state_dict_find(const grd_value *root);
-/* Into two arenas laid out as the model's. All is checked before anything is written. `file` begins messages; opts may be NULL. */
-grd_status grd_state_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_model *model, const grd_load_opts *opts,
-                               void *params, void *states, int *loaded);
+/* Into two arenas laid out as the model's. All is checked before anything is written. `file` begins messages; opts may be
+ * NULL. */
+grd_status grd_state_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_model *model,
+                               const grd_load_opts *opts, void *params, void *states, int *loaded);
 
 /* {'state': {0: {...}}, 'param_groups': [{...}]}, as torch.optim's load_state_dict takes it. NULL: no memory. */
 grd_value *grd_optim_dict(grd_arena *arena, const grd_model *model, grd_optim *optim, double lr);
 /* Moments from there; step counts from `steps`, a list with one number a parameter. */
-grd_status grd_optim_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_value *steps, const grd_model *model,
-                               grd_optim *optim);
+grd_status grd_optim_dict_load(grd_host *host, const char *file, const grd_value *dict, const grd_value *steps,
+                               const grd_model *model, grd_optim *optim);
 grd_value *grd_optim_step_list(grd_arena *arena, const grd_model *model, grd_optim *optim);
 
 /* n elements of any type into float or double. */

@@ -1,5 +1,6 @@
-/* Handler: a TensorBoard event file beside the checkpoints. Every 10th step: Loss/step, lr, grad_norm; at epoch ends: Loss/train (the
- * epoch's mean), Loss/val, metric/NAME, and lr and grad_norm if that step was none of the tenths. The x axis is optimizer steps. */
+/* Handler: a TensorBoard event file beside the checkpoints. Every 10th step: Loss/step, lr, grad_norm; at epoch ends: Loss/train
+ * (the epoch's mean), Loss/val, metric/NAME, and lr and grad_norm if that step was none of the tenths. The x axis is optimizer
+ * steps. */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include "base/options.h"
@@ -138,8 +139,8 @@ static grd_status load_board(void *state, const char *text)
     tensorboard *s = state;
     json_t *json = json_loads(text, 0, NULL), *bytes = json_object_get(json, "bytes");
     const char *file = json_string_value(json_object_get(json, "file"));
-    bool good = file && strstr(file, "tfevents") && !strchr(file, '/') && strlen(file) < sizeof s->file && json_is_integer(bytes) &&
-                json_integer_value(bytes) >= 0;
+    bool good = file && strstr(file, "tfevents") && !strchr(file, '/') && strlen(file) < sizeof s->file &&
+                json_is_integer(bytes) && json_integer_value(bytes) >= 0;
     if (good) {
         snprintf(s->file, sizeof s->file, "%s", file);
         s->keep = json_integer_value(bytes);

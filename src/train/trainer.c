@@ -42,7 +42,8 @@ static grd_status emit(grd_trainer *t, grd_event event)
         grd_clear(t->host);
         grd_status status = h->row->on(h->state, event, &t->now, t);
         if (status != GRD_OK && !t->host->err.text[0])
-            return grd_fail(t->host, status, "%s: handler \"%s\" failed (%s)", t->now.stage, h->row->name, grd_status_name(status));
+            return grd_fail(t->host, status, "%s: handler \"%s\" failed (%s)", t->now.stage, h->row->name,
+                            grd_status_name(status));
         GRD_TRY(status);
     }
     return GRD_OK;
@@ -188,8 +189,9 @@ static grd_status stopped(grd_trainer *t)
 {
     if (t->saved_step != t->now.step)
         GRD_TRY(checkpoint(t));
-    return grd_fail(t->host, GRD_ERR_STOPPED, "%s: stopped in epoch %lld after step %lld%s", t->now.stage, (long long)t->now.epoch,
-                    (long long)t->now.step, t->opts.dir ? "; all is saved, a resume goes on from there" : "");
+    return grd_fail(t->host, GRD_ERR_STOPPED, "%s: stopped in epoch %lld after step %lld%s", t->now.stage,
+                    (long long)t->now.epoch, (long long)t->now.step,
+                    t->opts.dir ? "; all is saved, a resume goes on from there" : "");
 }
 
 static void begin_epoch(grd_trainer *t)
@@ -234,8 +236,8 @@ static grd_status close_epoch(grd_trainer *t)
     GRD_TRY(evaluate(t));
     double loss = t->opts.val ? t->now.val_loss : t->epoch_weight > 0 ? t->now.train_loss : NAN;
     if (!isfinite(loss))
-        return grd_fail(t->host, GRD_ERR_NUMBER, "%s: epoch %lld, step %lld: the %s loss is %g", t->now.stage, (long long)t->now.epoch,
-                        (long long)t->now.step, t->opts.val ? "validation" : "training", loss);
+        return grd_fail(t->host, GRD_ERR_NUMBER, "%s: epoch %lld, step %lld: the %s loss is %g", t->now.stage,
+                        (long long)t->now.epoch, (long long)t->now.step, t->opts.val ? "validation" : "training", loss);
     t->now.improved = loss < t->best.loss;
     if (t->now.improved)
         grd_best_take(t, loss);

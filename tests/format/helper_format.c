@@ -97,7 +97,9 @@ grd_value *sample_tree(grd_arena *a)
     SET(state, "count", grd_value_tensor(a, GRD_I64, &(grd_shape){ 0 }, &count));
     SET(state, "empty", grd_value_tensor(a, GRD_F32, &(grd_shape){ 3, { 2, 0, 5 } }, NULL));
     SET(root, "state_dict", state);
-    const int64_t integers[] = { 0, 255, 256, 65535, 65536, -1, INT32_MAX, INT32_MIN, (int64_t)INT32_MAX + 1, INT64_MAX, INT64_MIN };
+    const int64_t integers[] = {
+        0, 255, 256, 65535, 65536, -1, INT32_MAX, INT32_MIN, (int64_t)INT32_MAX + 1, INT64_MAX, INT64_MIN
+    };
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         ADD(list, grd_value_int(a, integers[i]));
     ADD(list, grd_value_list(a));
@@ -111,7 +113,8 @@ grd_value *sample_tree(grd_arena *a)
         ADD(long_tuple, grd_value_bool(a, i % 2));
     SET(root, "flags", long_tuple);
     good = good && grd_value_set_int(a, inner, 0, grd_value_none(a)) == GRD_OK;
-    good = good && grd_value_set_int(a, inner, -70000, grd_value_text(a, "h\xc3\xa4\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80")) == GRD_OK;
+    good = good &&
+           grd_value_set_int(a, inner, -70000, grd_value_text(a, "h\xc3\xa4\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80")) == GRD_OK;
     SET(root, "state", inner);
     SET(root, "empty text", grd_value_text(a, ""));
     SET(root, "text with a zero", grd_value_bytes(a, "a\0b", 3));
@@ -224,7 +227,7 @@ void run_python(const char *script, const char *argument)
     char command[2048];
     const char *path = in_temp_dir("oracle.py");
     put_file(path, script, strlen(script));
-    snprintf(command, sizeof command, "'%s' '%s' '%s'", getenv("GRADUS_PYTHON"), path, argument);
+    snprintf(command, sizeof command, "'%s' -W ignore '%s' '%s'", getenv("GRADUS_PYTHON"), path, argument);
     if (system(command) != 0)
         fail_msg("the script failed:\n%s", script);
 }

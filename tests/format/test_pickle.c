@@ -22,7 +22,8 @@ static grd_status parse(grd_host *host, const char *ops, size_t size, grd_pth *p
 }
 
 #define TEXT(length, text) "X" length "\0\0\0" text
-#define STORAGE(class, key, count) "(" TEXT("\x07", "storage") "ctorch\n" class "\n" TEXT("\x01", key) TEXT("\x03", "cpu") count "tQ"
+#define STORAGE(class, key, count)                                                                                               \
+    "(" TEXT("\x07", "storage") "ctorch\n" class "\n" TEXT("\x01", key) TEXT("\x03", "cpu") count "tQ"
 #define TENSOR(storage, offset, shape, strides) "ctorch._utils\n_rebuild_tensor_v2\n(" storage offset shape strides "\x89}tR"
 #define SIX STORAGE("FloatStorage", "0", "K\x06")
 
@@ -31,7 +32,10 @@ typedef struct refused {
     size_t size;
     const char *text;
 } refused;
-#define CASE(ops, text) { ops, sizeof(ops) - 1, text }
+#define CASE(ops, text)                                                                                                          \
+    {                                                                                                                            \
+        ops, sizeof(ops) - 1, text                                                                                               \
+    }
 
 static const refused cases[] = {
     CASE("cos\nsystem\n(" TEXT("\x02", "id") "tR.", "refused to load \"os.system\""),
@@ -43,7 +47,9 @@ static const refused cases[] = {
     CASE("ctorch\nFloatStorage\n)\x81.", "refused to make an object of class \"FloatStorage\""),
     CASE("", "ends in the middle"),
     CASE("K", "ends in the middle"),
-    CASE("X\xff\xff\xff\xff" "abc.", "ends in the middle"),
+    CASE("X\xff\xff\xff\xff"
+         "abc.",
+         "ends in the middle"),
     CASE("\x8b\xff\xff\xff\xff.", "ends in the middle"),
     CASE("cos", "ends in the middle of a name"),
     CASE("\x80\x09N.", "pickle protocol 9"),
@@ -54,7 +60,9 @@ static const refused cases[] = {
     CASE(".", "stack has 0 items"),
     CASE("NN.", "2 items left over"),
     CASE("(N.", "1 items left over"),
-    CASE("K\x01K\x02" "a.", "items appended to a int, expected a list"),
+    CASE("K\x01K\x02"
+         "a.",
+         "items appended to a int, expected a list"),
     CASE("(e.", "items appended to a missing item"),
     CASE("]NNs.", "2 items set in a list, expected pairs and a dict"),
     CASE("}(Nu.", "1 items set in a dict, expected pairs"),
@@ -79,16 +87,25 @@ static const refused cases[] = {
     CASE(TENSOR(SIX, "J\xff\xff\xff\xff", "K\x01\x85", "K\x01\x85") ".", "a tensor of impossible size"),
     CASE(TENSOR(SIX, "K\0", "J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86", "K\x01K\x01\x86") ".", "a tensor of impossible size"),
     CASE(TENSOR(SIX, "K\0", "K\x02\x85", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85") ".", "a tensor of impossible size"),
-    CASE(TENSOR(SIX, "K\0", "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01t", "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01t") ".", "with 7 dimensions"),
-    CASE(TENSOR(SIX, "K\0", "J\xff\xff\xff\x3f" "K\x08\x86", "K\0K\0\x86") ".", "far more memory than the file's size"),
+    CASE(TENSOR(SIX, "K\0", "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01t", "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01t") ".",
+         "with 7 dimensions"),
+    CASE(TENSOR(SIX, "K\0",
+                "J\xff\xff\xff\x3f"
+                "K\x08\x86",
+                "K\0K\0\x86") ".",
+         "far more memory than the file's size"),
     CASE(TENSOR(STORAGE("FloatStorage", "0", "K\x07"), "K\0", "K\x06\x85", "K\x01\x85") ".",
          "storage \"0\" has 24 bytes, expected 7 elements of float32"),
     CASE(TENSOR(STORAGE("DoubleStorage", "0", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"), "K\0", "K\x06\x85", "K\x01\x85") ".",
          "storage \"0\" has 24 bytes"),
     CASE(TENSOR(STORAGE("FloatStorage", "9", "K\x06"), "K\0", "K\x06\x85", "K\x01\x85") ".", "no record \"data/9\""),
-    CASE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nctorch\nTensor\n)}tR.", "expected a function"),
+    CASE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nctorch\nTensor\n)}tR.",
+         "expected a function"),
     CASE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch\nTensor\nctorch\nTensor\n)}tR.", "refused to make an object"),
-    CASE("ccollections\nOrderedDict\n(K\x01tR" "NNs" "K\x01s.", "stack has"),
+    CASE("ccollections\nOrderedDict\n(K\x01tR"
+         "NNs"
+         "K\x01s.",
+         "stack has"),
     CASE("ccollections\nOrderedDict\n](NNe\x85R.", "its argument is not a list of pairs"),
 };
 
@@ -150,8 +167,14 @@ static void strided_views_become_row_major(void **state)
     grd_pth pth;
     void *keep;
     grd_host_init(&host, NULL);
-    const struct { const char *ops; size_t size; grd_shape shape; float expected[8]; } views[] = {
-#define VIEW(offset, shape, strides, ...) { TENSOR(SIX, offset, shape, strides) ".", sizeof(TENSOR(SIX, offset, shape, strides) ".") - 1, __VA_ARGS__ }
+    const struct {
+        const char *ops;
+        size_t size;
+        grd_shape shape;
+        float expected[8];
+    } views[] = {
+#define VIEW(offset, shape, strides, ...)                                                                                        \
+    { TENSOR(SIX, offset, shape, strides) ".", sizeof(TENSOR(SIX, offset, shape, strides) ".") - 1, __VA_ARGS__ }
         VIEW("K\0", "K\x02K\x03\x86", "K\x03K\x01\x86", { 2, { 2, 3 } }, { 0, 1, 2, 3, 4, 5 }),
         VIEW("K\0", "K\x03K\x02\x86", "K\x01K\x03\x86", { 2, { 3, 2 } }, { 0, 3, 1, 4, 2, 5 }),
         VIEW("K\x01", "K\x02K\x02\x86", "K\x03K\x01\x86", { 2, { 2, 2 } }, { 1, 2, 4, 5 }),
@@ -177,12 +200,19 @@ static void narrow_types_are_converted(void **state)
     /* one storage, read as several types */
     static const uint16_t half[8] = { 0x3c00, 0xc000, 0x0001, 0x83ff, 0x7c00, 0xfc00, 0x7bff, 0x8000 };
     static const float as_half[8] = { 1, -2, 5.9604645e-8f, -6.097555e-5f, INFINITY, -INFINITY, 65504, -0.0f };
-    const struct { const char *ops; size_t size, elements; const char *stored; grd_dtype dtype; } types[] = {
-#define TYPE(class, count, stored, dtype) { TENSOR(STORAGE(class, "0", count), "K\0", count "\x85", "K\x01\x85") ".", sizeof(TENSOR(STORAGE(class, "0", count), "K\0", count "\x85", "K\x01\x85") ".") - 1, count[1], stored, dtype }
-        TYPE("HalfStorage", "K\x08", "float16", GRD_F32),  TYPE("BFloat16Storage", "K\x08", "bfloat16", GRD_F32),
-        TYPE("ShortStorage", "K\x08", "int16", GRD_I32),   TYPE("CharStorage", "K\x10", "int8", GRD_I32),
-        TYPE("BoolStorage", "K\x10", "bool", GRD_U8),      TYPE("ByteStorage", "K\x10", "uint8", GRD_U8),
-        TYPE("IntStorage", "K\x04", "int32", GRD_I32),     TYPE("LongStorage", "K\x02", "int64", GRD_I64),
+    const struct {
+        const char *ops;
+        size_t size, elements;
+        const char *stored;
+        grd_dtype dtype;
+    } types[] = {
+#define TYPE(class, count, stored, dtype)                                                                                        \
+    { TENSOR(STORAGE(class, "0", count), "K\0", count "\x85", "K\x01\x85") ".",                                                  \
+      sizeof(TENSOR(STORAGE(class, "0", count), "K\0", count "\x85", "K\x01\x85") ".") - 1, count[1], stored, dtype }
+        TYPE("HalfStorage", "K\x08", "float16", GRD_F32),   TYPE("BFloat16Storage", "K\x08", "bfloat16", GRD_F32),
+        TYPE("ShortStorage", "K\x08", "int16", GRD_I32),    TYPE("CharStorage", "K\x10", "int8", GRD_I32),
+        TYPE("BoolStorage", "K\x10", "bool", GRD_U8),       TYPE("ByteStorage", "K\x10", "uint8", GRD_U8),
+        TYPE("IntStorage", "K\x04", "int32", GRD_I32),      TYPE("LongStorage", "K\x02", "int64", GRD_I64),
         TYPE("DoubleStorage", "K\x02", "float64", GRD_F64),
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -240,15 +270,18 @@ static void opcodes_of_plain_data_are_understood(void **state)
     assert_int_equal(PARSED("ctorch\nSize\nK\x01K\x02\x86\x85R.")->kind, GRD_VALUE_TUPLE);
     DONE;
     /* Python 2's OrderedDict([[key, value], ...]), and attributes, which are left out */
-    const grd_value *dict = PARSED("ccollections\nOrderedDict\n](](" TEXT("\x01", "a") "K\x05" "ee\x85R}" TEXT("\x09", "_metadata") "Nsb.");
+    const grd_value *dict =
+        PARSED("ccollections\nOrderedDict\n](](" TEXT("\x01", "a") "K\x05"
+                                                                   "ee\x85R}" TEXT("\x09", "_metadata") "Nsb.");
     assert_true(dict->dict.ordered);
     assert_int_equal(grd_value_to_int(grd_value_get(dict, "a"), 0), 5);
     DONE;
     assert_int_equal(PARSED("}(NK\x01\x88K\x02K\x03K\x04u.")->dict.n, 1); /* keys None and True are left out */
     DONE;
     /* a tensor twice by the memo is one node; a parameter is its tensor */
-    const grd_value *list = PARSED("](" TENSOR(SIX, "K\0", "K\x06\x85", "K\x01\x85") "q\x01h\x01"
-                                   "ctorch._utils\n_rebuild_parameter\n(h\x01\x88}tRe.");
+    const grd_value *list =
+        PARSED("](" TENSOR(SIX, "K\0", "K\x06\x85", "K\x01\x85") "q\x01h\x01"
+                                                                 "ctorch._utils\n_rebuild_parameter\n(h\x01\x88}tRe.");
     assert_int_equal(list->list.n, 3);
     assert_ptr_equal(list->list.item[0], list->list.item[1]);
     assert_ptr_equal(list->list.item[0], list->list.item[2]);
@@ -260,8 +293,10 @@ static void opcodes_of_plain_data_are_understood(void **state)
 #define MAGIC "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19."
 #define PROTOCOL "\x80\x02M\xe9\x03."
 #define SYSTEM "\x80\x02}" TEXT("\x0d", "little_endian") "\x88s."
-#define OLD_STORAGE(view) "(" TEXT("\x07", "storage") "ctorch\nFloatStorage\n" TEXT("\x01", "k") TEXT("\x03", "cpu") "K\x06" view "tQ"
-#define OLD(view, offset, shape, strides) MAGIC PROTOCOL SYSTEM "\x80\x02" TENSOR(OLD_STORAGE(view), offset, shape, strides) ".\x80\x02](" TEXT("\x01", "k") "e."
+#define OLD_STORAGE(view)                                                                                                        \
+    "(" TEXT("\x07", "storage") "ctorch\nFloatStorage\n" TEXT("\x01", "k") TEXT("\x03", "cpu") "K\x06" view "tQ"
+#define OLD(view, offset, shape, strides)                                                                                        \
+    MAGIC PROTOCOL SYSTEM "\x80\x02" TENSOR(OLD_STORAGE(view), offset, shape, strides) ".\x80\x02](" TEXT("\x01", "k") "e."
 
 static size_t with_six(char *out, const char *head, size_t head_size, uint64_t count)
 {
@@ -297,12 +332,14 @@ static void files_of_the_older_format_are_read(void **state)
     assert_memory_equal(pth.root->tensor.data, ((float[]){ 3, 4 }), 8);
     grd_pth_close(&pth);
     with_six(bytes, whole, sizeof whole - 1, UINT64_MAX);
-    FAILS(&host, GRD_ERR_FORMAT, "storage \"k\" has 18446744073709551615 elements, expected 6", grd_pth_parse(&host, "old", bytes, size, &pth));
+    FAILS(&host, GRD_ERR_FORMAT, "storage \"k\" has 18446744073709551615 elements, expected 6",
+          grd_pth_parse(&host, "old", bytes, size, &pth));
     const char outside[] = OLD("(" TEXT("\x01", "v") "K\x04K\x03t", "K\0", "K\x02\x85", "K\x01\x85");
     size = with_six(bytes, outside, sizeof outside - 1, 6);
     FAILS(&host, GRD_ERR_FORMAT, "does not lie inside", grd_pth_parse(&host, "old", bytes, size, &pth));
     FAILS(&host, GRD_ERR_FORMAT, "its magic number is missing", grd_pth_parse(&host, "old", "\x80\x02K\x05.", 5, &pth));
-    FAILS(&host, GRD_ERR_FORMAT, "protocol 7, expected 1001", grd_pth_parse(&host, "old", MAGIC "\x80\x02K\x07.", sizeof MAGIC + 4, &pth));
+    FAILS(&host, GRD_ERR_FORMAT, "protocol 7, expected 1001",
+          grd_pth_parse(&host, "old", MAGIC "\x80\x02K\x07.", sizeof MAGIC + 4, &pth));
 }
 
 int main(void)

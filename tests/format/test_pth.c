@@ -15,7 +15,7 @@ typedef struct fixture {
     grd_host host;
     grd_arena arena;
     grd_value *tree;
-    uint8_t *bytes;   /* the tree, written */
+    uint8_t *bytes; /* the tree, written */
     size_t size;
 } fixture;
 
@@ -48,7 +48,8 @@ static void what_is_written_is_read_back(void **state)
     OK(&f->host, grd_pth_write(&f->host, path, f->tree));
     OK(&f->host, grd_pth_read(&f->host, path, &pth));
     assert_true(grd_value_equal(pth.root, f->tree));
-    const grd_value *weight = grd_value_find(pth.root, "state_dict/0.weight"), *tied = grd_value_find(pth.root, "state_dict/tied.weight");
+    const grd_value *weight = grd_value_find(pth.root, "state_dict/0.weight"),
+                    *tied = grd_value_find(pth.root, "state_dict/tied.weight");
     assert_string_equal(weight->tensor.stored, "float32");
     assert_ptr_equal(weight->tensor.data, tied->tensor.data); /* one storage */
     assert_int_equal((uintptr_t)weight->tensor.data % 64, 0);
@@ -114,7 +115,15 @@ static void overlong_and_broken_utf8_is_refused(void **state)
 {
     (void)state;
     fixture *f = begin();
-    const char *const bad[] = { "\x80", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xe2\x82" };
+    const char *const bad[] = { "\x80",
+                                "\xc0\x80",
+                                "\xc3",
+                                "\xe0\x80\x80",
+                                "\xed\xa0\x80",
+                                "\xf0\x80\x80\x80",
+                                "\xf4\x90\x80\x80",
+                                "\xf8\x88\x80\x80\x80",
+                                "a\xe2\x82" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         FAILS(&f->host, GRD_ERR_ARG, "UTF-8", grd_pth_write(&f->host, in_temp_dir("x.pth"), grd_value_text(&f->arena, bad[i])));
     end(f);
@@ -186,7 +195,8 @@ static void a_wrong_sum_names_the_record(void **state)
     uint8_t *data = memmem(f->bytes, f->size, "\x00\x00\xc0\x3f\x00\x00\x00\xc0", 8); /* 1.5f, -2.0f */
     assert_non_null(data);
     *data ^= 1;
-    FAILS(&f->host, GRD_ERR_FORMAT, "f.pth: record \"archive/data/0\": its CRC-32 is", grd_pth_parse(&f->host, "f.pth", f->bytes, f->size, &pth));
+    FAILS(&f->host, GRD_ERR_FORMAT, "f.pth: record \"archive/data/0\": its CRC-32 is",
+          grd_pth_parse(&f->host, "f.pth", f->bytes, f->size, &pth));
     end(f);
 }
 
@@ -270,7 +280,8 @@ static void a_record_that_unpacks_to_too_much_is_refused(void **state)
     zip_finish(&maker);
     free(zeros);
     grd_pth pth;
-    FAILS(&host, GRD_ERR_FORMAT, "far more than the file's size", grd_pth_parse(&host, "bomb", maker.out.data, maker.out.size, &pth));
+    FAILS(&host, GRD_ERR_FORMAT, "far more than the file's size",
+          grd_pth_parse(&host, "bomb", maker.out.data, maker.out.size, &pth));
     grd_bytes_free(&maker.out);
 }
 
@@ -303,7 +314,10 @@ static void zip64_fields_are_written_and_read(void **state)
     grd_arena_init(&arena, &host);
     OK(&host, grd_zip_open(&zip, &arena, "own", bytes, size, &budget));
     assert_int_equal(zip.n, 3);
-    const struct { const char *name; size_t size; } expected[] = { { "small", 10 }, { "large", 300 }, { "last", 20 } };
+    const struct {
+        const char *name;
+        size_t size;
+    } expected[] = { { "small", 10 }, { "large", 300 }, { "last", 20 } };
     for (int i = 0; i < 3; i++) {
         grd_zip_entry *entry = grd_zip_find(&zip, expected[i].name, strlen(expected[i].name));
         assert_non_null(entry);
@@ -314,7 +328,8 @@ static void zip64_fields_are_written_and_read(void **state)
     }
     if (python_has("zipfile"))
         run_python("import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n"
-                   "assert [i.file_size for i in z.infolist()] == [10, 300, 20]\n", path);
+                   "assert [i.file_size for i in z.infolist()] == [10, 300, 20]\n",
+                   path);
     grd_arena_free(&arena);
     grd_free(&host, bytes);
 }
@@ -364,7 +379,9 @@ static void files_that_are_something_else_are_named(void **state)
     FAILS(&host, GRD_ERR_FORMAT, "not a .pth file", grd_pth_parse(&host, "a", "{\"x\": 1}", 8, &pth));
     FAILS(&host, GRD_ERR_FORMAT, "0 bytes in all", grd_pth_parse(&host, "a", "", 0, &pth));
     FAILS(&host, GRD_ERR_IO, "missing.pth", grd_pth_read(&host, in_temp_dir("missing.pth"), &pth));
-    const struct { const char *name[3], *data[3], *text; } archives[] = {
+    const struct {
+        const char *name[3], *data[3], *text;
+    } archives[] = {
         { { "x/data.pkl", "x/constants.pkl", "x/version" }, { "N.", "N.", "3\n" }, "a TorchScript archive" },
         { { "mimetype", "content.xml", "meta" }, { "a", "b", "c" }, "without FOLDER/data.pkl" },
         { { "x/data.pkl", "x/data/0", "x/other" }, { "N.", "b", "c" }, "no record \"version\"" },

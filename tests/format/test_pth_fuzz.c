@@ -26,8 +26,12 @@ static size_t mutate(uint8_t *bytes, size_t size)
         size_t at = 1 + draw((uint32_t)size - 1), length = 1 + draw(8);
         length = length > size - at ? size - at : length;
         switch (draw(5)) {
-        case 0: bytes[at] ^= (uint8_t)(1 << draw(8)); break;
-        case 1: bytes[at] = interesting[draw(sizeof interesting)]; break;
+        case 0:
+            bytes[at] ^= (uint8_t)(1 << draw(8));
+            break;
+        case 1:
+            bytes[at] = interesting[draw(sizeof interesting)];
+            break;
         case 2:
             if (size + length > ROOM)
                 break;
@@ -38,7 +42,8 @@ static size_t mutate(uint8_t *bytes, size_t size)
             memmove(bytes + at, bytes + at + length, size - at - length);
             size -= length;
             break;
-        default: memmove(bytes + 1 + draw((uint32_t)(size - length)), bytes + at, length);
+        default:
+            memmove(bytes + 1 + draw((uint32_t)(size - length)), bytes + at, length);
         }
     }
     return size;

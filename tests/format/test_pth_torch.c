@@ -1,4 +1,4 @@
-/* PyTorch as oracle: it loads what we write and we read what it writes. Skipped unless GRADUS_PYTHON names a Python with torch. */
+/* PyTorch as oracle: it loads what we write, we read what it writes. Skipped unless GRADUS_PYTHON names a Python with torch. */
 #include "helper_format.h"
 
 #include <string.h>
@@ -14,38 +14,42 @@ static void torch_loads_what_we_write(void **state)
     grd_arena_init(&a, &host);
     const char *path = in_temp_dir("ours.pth");
     OK(&host, grd_pth_write(&host, path, sample_tree(&a)));
-    run_python("import collections, sys, torch\n"
-               "for mmap in (False, True):\n"
-               "    d = torch.load(sys.argv[1], weights_only=True, mmap=mmap)\n"
-               "    s = d['state_dict']\n"
-               "    assert type(s) is collections.OrderedDict and list(d) == ['state_dict', 'list', 'betas', 'flags', 'state', 'empty text', "
-               "'text with a zero']\n"
-               "    w, t = s['0.weight'], s['tied.weight']\n"
-               "    assert w.shape == (4, 6) and t.shape == (2, 3, 4) and w.dtype == torch.float32 and w.is_contiguous()\n"
-               "    assert w.flatten()[:5].tolist() == torch.tensor([1.5, -2, 3e-40, 1e30, 0.1]).tolist()\n"
-               "    assert w.data_ptr() == t.data_ptr() and w.untyped_storage().nbytes() == 96\n"
-               "    assert s['f64'].tolist() == [0.1, -1e300, 3] and s['i64'].tolist() == [-2**63, 7]\n"
-               "    assert s['i32'].shape == (1, 1, 3, 1, 1, 1) and s['i32'].flatten().tolist() == [-1, 0, 2**31 - 1]\n"
-               "    assert s['u8'].dtype == torch.uint8 and s['u8'].tolist() == [0, 1, 127, 128, 255]\n"
-               "    assert s['count'].shape == () and s['count'].item() == 12345 and s['empty'].shape == (2, 0, 5)\n"
-               "    assert d['list'] == [0, 255, 256, 65535, 65536, -1, 2**31 - 1, -2**31, 2**31, 2**63 - 1, -2**63, [], (), {}]\n"
-               "    assert d['betas'] == (0.9, -1e-300) and d['flags'] == (False, True, False, True, False)\n"
-               "    assert d['state'] == {0: None, -70000: 'h\\u00e4\\u00df \\u20ac \\U0001f600'}\n"
-               "    assert d['empty text'] == '' and d['text with a zero'] == 'a\\0b'\n",
-               path);
+    run_python(
+        "import collections, sys, torch\n"
+        "for mmap in (False, True):\n"
+        "    d = torch.load(sys.argv[1], weights_only=True, mmap=mmap)\n"
+        "    s = d['state_dict']\n"
+        "    assert type(s) is collections.OrderedDict and list(d) == ['state_dict', 'list', 'betas', 'flags', 'state', 'empty "
+        "text', "
+        "'text with a zero']\n"
+        "    w, t = s['0.weight'], s['tied.weight']\n"
+        "    assert w.shape == (4, 6) and t.shape == (2, 3, 4) and w.dtype == torch.float32 and w.is_contiguous()\n"
+        "    assert w.flatten()[:5].tolist() == torch.tensor([1.5, -2, 3e-40, 1e30, 0.1]).tolist()\n"
+        "    assert w.data_ptr() == t.data_ptr() and w.untyped_storage().nbytes() == 96\n"
+        "    assert s['f64'].tolist() == [0.1, -1e300, 3] and s['i64'].tolist() == [-2**63, 7]\n"
+        "    assert s['i32'].shape == (1, 1, 3, 1, 1, 1) and s['i32'].flatten().tolist() == [-1, 0, 2**31 - 1]\n"
+        "    assert s['u8'].dtype == torch.uint8 and s['u8'].tolist() == [0, 1, 127, 128, 255]\n"
+        "    assert s['count'].shape == () and s['count'].item() == 12345 and s['empty'].shape == (2, 0, 5)\n"
+        "    assert d['list'] == [0, 255, 256, 65535, 65536, -1, 2**31 - 1, -2**31, 2**31, 2**63 - 1, -2**63, [], (), {}]\n"
+        "    assert d['betas'] == (0.9, -1e-300) and d['flags'] == (False, True, False, True, False)\n"
+        "    assert d['state'] == {0: None, -70000: 'h\\u00e4\\u00df \\u20ac \\U0001f600'}\n"
+        "    assert d['empty text'] == '' and d['text with a zero'] == 'a\\0b'\n",
+        path);
     grd_arena_free(&a);
 }
 
-#define MAKE \
-    "import sys, torch\n" \
-    "t = torch.arange(24.).reshape(2, 3, 4)\n" \
+#define MAKE                                                                                                                     \
+    "import sys, torch\n"                                                                                                        \
+    "t = torch.arange(24.).reshape(2, 3, 4)\n"                                                                                   \
     "net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Conv2d(1, 2, 3), torch.nn.LSTM(2, 2))\n" \
-    "opt = torch.optim.Adam(net[0].parameters(), lr=0.25)\n" \
-    "net[0](torch.ones(5, 3)).sum().backward()\n" \
-    "opt.step()\n" \
-    "with torch.no_grad(): net[0].weight.copy_(torch.arange(12.).reshape(4, 3))\n" \
-    "d = {'state_dict': net.state_dict(), 'optimizer': opt.state_dict(), 'epoch': 7, 'size': torch.Size([1, 2]), 'device': torch.device('cpu'),\n" \
-    "     'turned': t.permute(2, 0, 1), 'part': t[:, 1:, ::2], 'wide': torch.ones(1).expand(3, 4), 'half': t.half(), 'bf': t.bfloat16(),\n" \
+    "opt = torch.optim.Adam(net[0].parameters(), lr=0.25)\n"                                                                     \
+    "net[0](torch.ones(5, 3)).sum().backward()\n"                                                                                \
+    "opt.step()\n"                                                                                                               \
+    "with torch.no_grad(): net[0].weight.copy_(torch.arange(12.).reshape(4, 3))\n"                                               \
+    "d = {'state_dict': net.state_dict(), 'optimizer': opt.state_dict(), 'epoch': 7, 'size': torch.Size([1, 2]), 'device': "     \
+    "torch.device('cpu'),\n"                                                                                                     \
+    "     'turned': t.permute(2, 0, 1), 'part': t[:, 1:, ::2], 'wide': torch.ones(1).expand(3, 4), 'half': t.half(), 'bf': "     \
+    "t.bfloat16(),\n"                                                                                                            \
     "     'bool': t > 3, 'param': torch.nn.Parameter(t), 'dtype': torch.float16, 'big': 2 ** 70, 'none': None}\n"
 
 static void check(const char *path)

@@ -42,12 +42,15 @@ static void a_path_follows_keys_numbers_and_indices(void **state)
     grd_value *root = sample_tree(&a);
     assert_non_null(root);
     assert_int_equal(grd_value_to_int(grd_value_find(root, "list/2"), 0), 256);
-    assert_string_equal(grd_value_to_text(grd_value_find(root, "state/-70000"), ""), "h\xc3\xa4\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
+    assert_string_equal(grd_value_to_text(grd_value_find(root, "state/-70000"), ""),
+                        "h\xc3\xa4\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
     assert_true(grd_value_is(grd_value_find(root, "state/0"), GRD_VALUE_NONE));
     assert_true(grd_value_to_real(grd_value_find(root, "betas/0"), 0) == 0.9);
     assert_true(grd_value_to_real(grd_value_find(root, "state_dict/count"), 0) == 12345);
     assert_true(grd_value_is(grd_value_find(root, "state_dict/0.weight"), GRD_VALUE_TENSOR));
-    const char *const missing[] = { "", "list/99", "list/-1", "list/x", "list/2/3", "nothing/at/all", "state/1", "betas/", "list/99999999999999" };
+    const char *const missing[] = { "",        "list/99",  "list/-1",
+                                    "list/x",  "list/2/3", "nothing/at/all",
+                                    "state/1", "betas/",   "list/99999999999999" };
     for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
         assert_null(grd_value_find(root, missing[i]));
     assert_null(grd_value_find(NULL, "x"));

@@ -37,8 +37,15 @@ void run_open(run *r, const grd_opts *opts)
     OK(r->ctx, grd_model_new(r->graph, NULL, &r->model));
     OK(r->ctx, grd_dataset_open(r->ctx, "spirals", "n=100 classes=3 seed=1", &r->train));
     OK(r->ctx, grd_dataset_open(r->ctx, "spirals", "n=60 classes=3 seed=2", &r->val));
-    r->opts = (grd_trainer_opts){ .model = r->model, .loss = r->loss, .metrics = { r->accuracy }, .train = r->train, .val = r->val,
-                                  .optim = "adam lr=1e-2", .epochs = 3, .batch = 16, .patience = GRD_OFF };
+    r->opts = (grd_trainer_opts){ .model = r->model,
+                                  .loss = r->loss,
+                                  .metrics = { r->accuracy },
+                                  .train = r->train,
+                                  .val = r->val,
+                                  .optim = "adam lr=1e-2",
+                                  .epochs = 3,
+                                  .batch = 16,
+                                  .patience = GRD_OFF };
 }
 
 void run_start(run *r) { OK(r->ctx, grd_trainer_new(r->ctx, &r->opts, &r->trainer)); }

@@ -42,7 +42,10 @@ static grd_model *small(grd_ctx *ctx, int hidden, int out)
     return model;
 }
 
-static float first_value(grd_model *model, const char *name) { return *(float *)grd_model_tensor(model, grd_model_find(model, name)).data; }
+static float first_value(grd_model *model, const char *name)
+{
+    return *(float *)grd_model_tensor(model, grd_model_find(model, name)).data;
+}
 
 static void prefix_and_partial_take_what_is_asked_for(void **state)
 {

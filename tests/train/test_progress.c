@@ -84,8 +84,16 @@ static void draw(const grd_progress_opts *opts, const grd_train_state *now, char
     snprintf(line, size, "%s", last + 1);
 }
 
-static const grd_train_state middle = { .stage = "train", .epoch = 3, .epochs = 20, .step = 211, .batch = 211, .batches = 469, .loss = 0.123,
-                                        .train_loss = 0.2, .lr = 1e-5, .val_loss = NAN };
+static const grd_train_state middle = { .stage = "train",
+                                        .epoch = 3,
+                                        .epochs = 20,
+                                        .step = 211,
+                                        .batch = 211,
+                                        .batches = 469,
+                                        .loss = 0.123,
+                                        .train_loss = 0.2,
+                                        .lr = 1e-5,
+                                        .val_loss = NAN };
 
 static void the_bar_reads_as_in_the_course(void **state)
 {

@@ -18,12 +18,18 @@ enum { EPOCHS = 4, STEPS = 4 * EPOCHS /* 7 batches in groups of 2 */ };
 
 static volatile int stop;
 
-typedef struct stopper { int64_t at; int pause; } stopper; /* step at which the flag goes up; microseconds a step */
+typedef struct stopper {
+    int64_t at;                /* step at which the flag goes up */
+    int pause;                 /* microseconds a step */
+    bool best_in_second_epoch; /* found: best.pth was there when the second epoch began */
+} stopper;
 static stopper stopping;
 
 static grd_status on_stopper(void *state, grd_event event, const grd_train_state *now, grd_trainer *trainer)
 {
     (void)state, (void)trainer;
+    if (event == GRD_EVENT_EPOCH_BEGIN && now->epoch == 2)
+        stopping.best_in_second_epoch = is_there(now->dir, "best.pth");
     if (event == GRD_EVENT_STEP_END && stopping.pause)
         nanosleep(&(struct timespec){ .tv_nsec = 1000L * stopping.pause }, NULL);
     if (event == GRD_EVENT_STEP_END && now->step == stopping.at)
@@ -43,7 +49,7 @@ static grd_status part(run *r, const char *dir, int64_t epochs, double seconds)
     r->opts.epochs = epochs;
     r->opts.accumulate = 2;
     r->opts.optim = "adam lr=5e-2";
-    r->opts.schedule = "plateau patience=1 factor=0.5";
+    r->opts.schedule = "plateau patience=1 threshold=0.5 factor=0.5";
     r->opts.patience = 1000;
     r->opts.checkpoint_seconds = seconds;
     r->opts.stop = &stop;
@@ -51,6 +57,26 @@ static grd_status part(run *r, const char *dir, int64_t epochs, double seconds)
     run_start(r);
     OK(r->ctx, grd_trainer_add(r->trainer, &stopper_row, NULL));
     return grd_trainer_fit(r->trainer);
+}
+
+static void append(const char *dir, const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "ab");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void write_bytes(const char *dir, const char *name, const char *bytes, size_t size)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
 }
 
 /* What a run leaves. */
@@ -94,7 +120,10 @@ static void assert_same_last(const char *dir_a, const char *dir_b)
     assert_int_equal(grd_pth_read(&host, path, &a), GRD_OK);
     snprintf(path, sizeof path, "%s/last.pth", dir_b);
     assert_int_equal(grd_pth_read(&host, path, &b), GRD_OK);
-    static const char *const parts[] = { "state_dict", "optimizer", "lr", "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum" };
+    static const char *const parts[] = {
+        "state_dict",         "optimizer",          "lr", "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum",
+        "gradus/closed_step", "gradus/epoch_closed"
+    };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         assert_non_null(grd_value_find(a.root, parts[i]));
         assert_true(grd_value_equal(grd_value_find(a.root, parts[i]), grd_value_find(b.root, parts[i])));
@@ -134,6 +163,9 @@ static void resume_is_bit_exact(void **state)
             assert_true(value[0].value == grd_trainer_state(r.trainer)->best_loss);
         }
         run_close(&r);
+        for (int line = 0; line < 40; line++) /* a killed run may have written on after its last checkpoint */
+            append(dir, "metrics.jsonl",
+                   "{\"event\": \"epoch\", \"epoch\": 99, \"train_loss\": 1, \"val_loss\": 1, \"seconds\": 1}\n");
         stopping = (stopper){ 0 };
         grd_status status = part(&r, dir, EPOCHS, GRD_OFF);
         OK(r.ctx, status);
@@ -146,6 +178,77 @@ static void resume_is_bit_exact(void **state)
         free_result(&out);
         remove_folder(dir);
     }
+    free_result(&whole);
+    remove_folder(whole_dir);
+}
+
+static void how_often_it_is_saved_changes_nothing(void **state)
+{
+    (void)state;
+    char whole_dir[256], dir[256];
+    result whole = reference(whole_dir, EPOCHS);
+    assert_true(stopping.best_in_second_epoch);
+    run r;
+    make_folder(dir, "often");
+    stopping = (stopper){ 0 };
+    assert_int_equal(GRD_OK, part(&r, dir, EPOCHS, 1e-6)); /* after every step */
+    result out = result_of(&r, dir);
+    run_close(&r);
+    assert_same(&out, &whole);
+    assert_same_last(dir, whole_dir);
+    free_result(&out);
+    free_result(&whole);
+    remove_folder(dir);
+    remove_folder(whole_dir);
+}
+
+static bool carries_best(const char *dir)
+{
+    grd_host host;
+    grd_pth pth;
+    char path[512];
+    grd_host_init(&host, NULL);
+    snprintf(path, sizeof path, "%s/last.pth", dir);
+    assert_int_equal(grd_pth_read(&host, path, &pth), GRD_OK);
+    bool carries = grd_value_is(grd_value_find(pth.root, "gradus/best_state"), GRD_VALUE_DICT);
+    grd_pth_close(&pth);
+    return carries;
+}
+
+/* As if killed after last.pth was renamed and before best.pth was: best.pth is still that of the first epoch. */
+static void killed_between_the_two_files_it_is_bit_exact(void **state)
+{
+    (void)state;
+    char whole_dir[256], dir[256];
+    result whole = reference(whole_dir, EPOCHS);
+    run r;
+    bool carried = false;
+    for (int try = 0; try < 10 && !carried; try++) { /* the second epoch's end must come soon enough not to be saved by itself */
+        size_t size;
+        make_folder(dir, "between");
+        stopping = (stopper){ .at = 5 };
+        assert_int_equal(part(&r, dir, EPOCHS, GRD_OFF), GRD_ERR_STOPPED);
+        run_close(&r);
+        char *first = read_text(dir, "best.pth", &size);
+        remove_folder(dir);
+        make_folder(dir, "between");
+        stopping = (stopper){ .at = 9 };
+        assert_int_equal(part(&r, dir, EPOCHS, GRD_OFF), GRD_ERR_STOPPED);
+        run_close(&r);
+        carried = carries_best(dir);
+        if (carried) {
+            write_bytes(dir, "best.pth", first, size);
+            stopping = (stopper){ 0 };
+            assert_int_equal(part(&r, dir, EPOCHS, GRD_OFF), GRD_OK);
+            result out = result_of(&r, dir);
+            run_close(&r);
+            assert_same(&out, &whole);
+            free_result(&out);
+        }
+        free(first);
+        remove_folder(dir);
+    }
+    assert_true(carried);
     free_result(&whole);
     remove_folder(whole_dir);
 }
@@ -184,13 +287,13 @@ static void stopped_after_every_step_it_still_is(void **state)
 
 /* ---- kill -9 ---- */
 
-enum { LONG = 40 };
+enum { LONG = 60 };
 
 static int child(const char *dir)
 {
     run r;
     stopping = (stopper){ .pause = 500 };
-    return part(&r, dir, LONG, 0.002) == GRD_OK ? 0 : 3;
+    return part(&r, dir, LONG, 0.015) == GRD_OK ? 0 : 3;
 }
 
 static int start_child(const char *dir)
@@ -326,6 +429,8 @@ int main(int argc, char **argv)
         return child(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume_is_bit_exact),
+        cmocka_unit_test(how_often_it_is_saved_changes_nothing),
+        cmocka_unit_test(killed_between_the_two_files_it_is_bit_exact),
         cmocka_unit_test(stopped_after_every_step_it_still_is),
         cmocka_unit_test(killed_at_any_moment_and_resumed_it_is_bit_exact),
         cmocka_unit_test(a_full_disk_is_one_error_and_leaves_no_half_file),

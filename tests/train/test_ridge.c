@@ -17,7 +17,8 @@ static grd_dataset *samples(grd_ctx *ctx, int n, int d, float *x, int32_t *y)
         for (int k = 0; k < d; k++)
             x[i * d + k] = (float)(sin(1.7 * i * (k + 1)) + 0.3 * (y[i] == k % CLASSES) + 5);
     }
-    grd_field field[2] = { { .name = "x", .dtype = GRD_F32, .shape = { 1, { d } } }, { .name = "label", .dtype = GRD_I32, .classes = CLASSES } };
+    grd_field field[2] = { { .name = "x", .dtype = GRD_F32, .shape = { 1, { d } } },
+                           { .name = "label", .dtype = GRD_I32, .classes = CLASSES } };
     grd_dataset *data;
     OK(ctx, grd_dataset_from_arrays(ctx, n, 2, field, (const void *const[]){ x, y }, false, &data));
     return data;

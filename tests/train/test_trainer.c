@@ -115,7 +115,8 @@ static double trained_weight(int64_t batch, int64_t accumulate, const float *x, 
 {
     grd_ctx *ctx = grd_open(&(grd_opts){ .seed = 3 });
     grd_graph *g = grd_graph_new(ctx);
-    grd_var in = grd_input(g, "x", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 1 }), target = grd_input(g, "t", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 1 });
+    grd_var in = grd_input(g, "x", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 1 }),
+            target = grd_input(g, "t", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 1 });
     grd_var w = grd_param(g, "w", (grd_init){ .kind = GRD_INIT_CONSTANT, .a = 0.5 }, 2, (int64_t[]){ 1, 1 });
     grd_var loss = grd_mse(grd_f_linear(in, w, GRD_NONE), target);
     grd_field field[2] = { { .name = "x", .shape = { 1, { 1 } } }, { .name = "t", .shape = { 1, { 1 } } } };
@@ -308,13 +309,20 @@ static void data_that_does_not_fit_is_refused_with_advice(void **state)
         const void *data;
         const char *says;
     } bad[] = {
-        { { .name = "image", .dtype = GRD_U8, .shape = { 1, { 4 } } }, pixels, "field \"image\" is u8 [N,4], the model's input \"image\" takes f32 [N,4]; add a transform" },
-        { { .name = "image", .dtype = GRD_F32, .shape = { 2, { 2, 2 } } }, numbers, "is f32 [N,2,2], the model's input \"image\" takes f32 [N,4]; the number of elements agrees" },
-        { { .name = "picture", .dtype = GRD_F32, .shape = { 1, { 4 } } }, numbers, "no field \"image\" for the model's input of that name; it has: picture, label" },
+        { { .name = "image", .dtype = GRD_U8, .shape = { 1, { 4 } } },
+          pixels,
+          "field \"image\" is u8 [N,4], the model's input \"image\" takes f32 [N,4]; add a transform" },
+        { { .name = "image", .dtype = GRD_F32, .shape = { 2, { 2, 2 } } },
+          numbers,
+          "is f32 [N,2,2], the model's input \"image\" takes f32 [N,4]; the number of elements agrees" },
+        { { .name = "picture", .dtype = GRD_F32, .shape = { 1, { 4 } } },
+          numbers,
+          "no field \"image\" for the model's input of that name; it has: picture, label" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         grd_graph *g = grd_graph_new(ctx);
-        grd_var x = grd_input(g, "image", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 4 }), y = grd_input(g, "label", GRD_I32, 1, (int64_t[]){ GRD_VARIES });
+        grd_var x = grd_input(g, "image", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 4 }),
+                y = grd_input(g, "label", GRD_I32, 1, (int64_t[]){ GRD_VARIES });
         grd_input(g, "unused", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 9 });
         grd_var loss = grd_cross_entropy(grd_linear(x, &(grd_linear_opts){ .out = 2 }), y, NULL);
         grd_field field[2] = { bad[i].x, { .name = "label", .dtype = GRD_I32, .classes = 2 } };
@@ -337,12 +345,15 @@ static void confusion_counts_every_sample_once(void **state)
     grd_metric value[2];
     int n;
     grd_graph *g = grd_graph_new(r.ctx);
-    grd_var in = grd_input(g, "x", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 2 }), y = grd_input(g, "label", GRD_I32, 1, (int64_t[]){ GRD_VARIES });
+    grd_var in = grd_input(g, "x", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 2 }),
+            y = grd_input(g, "label", GRD_I32, 1, (int64_t[]){ GRD_VARIES });
     grd_var h = grd_linear(in, &(grd_linear_opts){ .out = 3 });
     grd_var loss = grd_cross_entropy(h, y, NULL), accuracy = grd_accuracy(h, y, NULL), confusion = grd_confusion(h, y, NULL);
     grd_model *model;
     OK(r.ctx, grd_model_new(g, NULL, &model));
-    grd_eval_opts eval = { .loss = loss, .metrics = { accuracy }, .data = r.val, .batch = 7, .confusion = confusion, .confusion_out = counts };
+    grd_eval_opts eval = {
+        .loss = loss, .metrics = { accuracy }, .data = r.val, .batch = 7, .confusion = confusion, .confusion_out = counts
+    };
     OK(r.ctx, grd_evaluate(model, &eval, value, &n));
     int64_t all = 0, right = 0;
     for (int i = 0; i < 3; i++) {
@@ -352,6 +363,10 @@ static void confusion_counts_every_sample_once(void **state)
     }
     assert_int_equal(all, 60);
     assert_true(fabs(value[1].value - (double)right / 60) < 1e-12);
+    double loss_by_sevens = value[0].value; /* the last batch has 4 */
+    eval.batch = 60;
+    OK(r.ctx, grd_evaluate(model, &eval, value, &n));
+    assert_true(fabs(value[0].value - loss_by_sevens) < 1e-6);
     run_close(&r);
 }
 

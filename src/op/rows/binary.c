@@ -49,8 +49,8 @@ static walk start(const grd_args *args)
 #define READ_B 2
 #define READ_Y 4
 
-/* y = F of p and q. The gradients of one element are DA and DB, of g = dy, p, q and r = y; `reads` names which of them. What is not
- * read may not be touched: dy stands in for it, which is as long. din[1] comes first, since din[0] may lie over dy. */
+/* y = F of p and q. The gradients of one element are DA and DB, of g = dy, p, q and r = y; `reads` names which of them. What is
+ * not read may not be touched: dy stands in for it, which is as long. din[1] comes first, since din[0] may lie over dy. */
 #define BINARY(name_, F, DA, DB, reads, more, samples_, text)                                                          \
     static void forward_##name_(const grd_args *args)                                                                  \
     {                                                                                                                  \
@@ -99,11 +99,13 @@ static walk start(const grd_args *args)
     };
 
 static const grd_op_sample signed_samples[] = {
-    { NULL, "a[3,4] b[3,4]" }, { NULL, "a[2,3,5] b[5]" }, { NULL, "a[2,3,5] b[3,1]" }, { NULL, "a[4,1] b[3]" }, { NULL, "a[2,1,3] b[1,4,1]" },
+    { NULL, "a[3,4] b[3,4]" }, { NULL, "a[2,3,5] b[5]" }, { NULL, "a[2,3,5] b[3,1]" }, { NULL, "a[4,1] b[3]" },
+    { NULL, "a[2,1,3] b[1,4,1]" },
     { NULL, "a[1] b[2,3,2,2]:0.2..1" }, { NULL, "a[] b[7]" }, { NULL, "a[3,1,5] b[3,2,5]" }, { NULL, "a[] b[]" },
 };
 static const grd_op_sample divisor_samples[] = {
-    { NULL, "a[3,4] b[3,4]:0.5..2" }, { NULL, "a[2,3,5] b[5]:-2..-0.5" }, { NULL, "a[4,1] b[3]:0.5..2" }, { NULL, "a[7] b[]:0.5..2" },
+    { NULL, "a[3,4] b[3,4]:0.5..2" }, { NULL, "a[2,3,5] b[5]:-2..-0.5" }, { NULL, "a[4,1] b[3]:0.5..2" },
+    { NULL, "a[7] b[]:0.5..2" },
     { NULL, "a[2,1,3] b[1,4,1]:0.5..2" },
 };
 
@@ -112,7 +114,9 @@ BINARY(add, p + q, g, g, 0, GRD_ZERO_AT_ZERO, signed_samples,
 BINARY(sub, p - q, g, -g, 0, GRD_ZERO_AT_ZERO, signed_samples,
        "Difference with broadcasting.\ny = a - b\nda = dy, db = -dy, each summed over the dimensions along which it was repeated")
 BINARY(mul, p *q, g *q, g *p, READ_A | READ_B, GRD_ZERO_AT_ZERO, signed_samples,
-       "Product, element by element, with broadcasting.\ny = a b\nda = dy b, db = dy a, each summed over the dimensions along which it was repeated")
+       "Product, element by element, with broadcasting.\ny = a b\n"
+       "da = dy b, db = dy a, each summed over the dimensions along which it was repeated")
 BINARY(div, p / q, g / q, -g *r / q, READ_B | READ_Y, 0, divisor_samples,
-       "Quotient with broadcasting.\ny = a / b\nda = dy / b, db = -dy y / b, each summed over the dimensions along which it was repeated\n"
+       "Quotient with broadcasting.\ny = a / b\n"
+       "da = dy / b, db = -dy y / b, each summed over the dimensions along which it was repeated\n"
        "Infinite or NaN where b is 0")

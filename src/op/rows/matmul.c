@@ -20,12 +20,14 @@ static void linear_backward(const grd_args *a)
 }
 
 static const grd_op_sample linear_samples[] = {
-    { NULL, "x[3,4] w[5,4] b[5]" }, { NULL, "x[2,3,7] w[2,7]" }, { NULL, "x[1,1] w[3,1] b[3]" }, { NULL, "x[17,33] w[19,33] b[19]" },
+    { NULL, "x[3,4] w[5,4] b[5]" }, { NULL, "x[2,3,7] w[2,7]" }, { NULL, "x[1,1] w[3,1] b[3]" },
+    { NULL, "x[17,33] w[19,33] b[19]" },
 };
 
 const grd_op GRD_ROW(linear) = {
     .name = "linear",
-    .doc = "Affine map of the last dimension.\nY = X W' + 1 b'; X [M, I] (all leading dimensions as one), W [O, I], b [O] or none\n"
+    .doc = "Affine map of the last dimension.\n"
+           "Y = X W' + 1 b'; X [M, I] (all leading dimensions as one), W [O, I], b [O] or none\n"
            "dX = dY W, dW = dY' X, db = dY' 1",
     .n_in = 3, .n_in_min = 2, .n_out = 1, .in_names = "x w b", .bwd_in = 3,
     .shape = linear_rule, .forward = linear_forward, .backward = linear_backward, GRD_SAMPLES(linear_samples),
@@ -81,8 +83,8 @@ static sizes sizes_of(const grd_args *a)
 {
     const grd_matmul_opts *o = a->attr;
     const grd_shape *y = a->out_shape, *x = a->in_shape;
-    return (sizes){ y->dim[y->rank - 2], y->dim[y->rank - 1], x->dim[x->rank - 1 - o->transpose_a], grd_span(y, 0, y->rank - 2), o->transpose_a,
-                    o->transpose_b };
+    return (sizes){ y->dim[y->rank - 2], y->dim[y->rank - 1], x->dim[x->rank - 1 - o->transpose_a], grd_span(y, 0, y->rank - 2),
+                    o->transpose_a, o->transpose_b };
 }
 
 static void matmul_forward(const grd_args *a)
@@ -105,7 +107,8 @@ static void matmul_backward(const grd_args *a)
         if (a->din[side])
             set_zero(a->din[side], grd_count(&a->in_shape[side]));
     for (int64_t i = 0; i < s.batches; i++) {
-        int64_t ia = matrix_of(&a->in_shape[0], a->out_shape, i) * s.m * s.k, ib = matrix_of(&a->in_shape[1], a->out_shape, i) * s.k * s.n;
+        int64_t ia = matrix_of(&a->in_shape[0], a->out_shape, i) * s.m * s.k;
+        int64_t ib = matrix_of(&a->in_shape[1], a->out_shape, i) * s.k * s.n;
         const real *x = (const real *)a->in[0] + ia, *z = (const real *)a->in[1] + ib, *dy = a->dout[0] + i * s.m * s.n;
         if (a->din[0] && !s.ta)
             product_add(dy, false, z, !s.tb, a->din[0] + ia, s.m, s.k, s.n);
@@ -126,7 +129,8 @@ static const grd_op_sample samples[] = {
 
 const grd_op GRD_ROW(matmul) = {
     .name = "matmul",
-    .doc = "Matrix product of the last two dimensions; leading ones broadcast.\nY = A B (A or B transposed where asked)\ndA = dY B', dB = A' dY",
+    .doc = "Matrix product of the last two dimensions; leading ones broadcast.\nY = A B (A or B transposed where asked)\n"
+           "dA = dY B', dB = A' dY",
     .n_in = 2, .n_out = 1, .in_names = "a b", .bwd_in = 3, .options = options, .options_size = sizeof(grd_matmul_opts),
     .shape = matmul_shape, .forward = matmul_forward, .backward = matmul_backward, GRD_SAMPLES(samples),
 };

@@ -4,8 +4,8 @@
 
 #include "op/rows/sums.h"
 
-/* C [m,n] += op(A) [m,k] op(B) [k,n]; op transposes. The inner loop runs along rows of B and C, or along k where rows of A and B are both
- * contiguous; only with both transposed it has a stride. */
+/* C [m,n] += op(A) [m,k] op(B) [k,n]; op transposes. The inner loop runs along rows of B and C, or along k where rows of A and B
+ * are both contiguous; only with both transposed it has a stride. */
 static inline void product_add(const real *a, bool ta, const real *b, bool tb, real *c, int64_t m, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < m; i++) {

@@ -3,7 +3,8 @@
 #include "op/rows/walk.h"
 
 static const grd_option options[] = {
-    { "axes", GRD_OPTION_INTS, offsetof(grd_reduce_opts, axes), 0, 0, 0, NULL, 0, "dimensions to reduce; none given: all; negative from the end" },
+    { "axes", GRD_OPTION_INTS, offsetof(grd_reduce_opts, axes), 0, 0, 0, NULL, 0,
+      "dimensions to reduce; none given: all; negative from the end" },
     GRD_FLAG(grd_reduce_opts, keepdim, "leave the reduced dimensions with size 1"),
     GRD_END
 };

@@ -61,7 +61,10 @@ const grd_op GRD_ROW(reshape) = {
 
 /* ---- flatten ---- */
 
-static const grd_option flatten_options[] = { GRD_INT(grd_flatten_opts, start, 1, 1, GRD_MAX_RANK, "first dimension of those that become one"), GRD_END };
+static const grd_option flatten_options[] = {
+    GRD_INT(grd_flatten_opts, start, 1, 1, GRD_MAX_RANK, "first dimension of those that become one"),
+    GRD_END
+};
 
 static grd_status flatten_shape(grd_infer *f)
 {
@@ -144,7 +147,8 @@ static void transpose_backward(const grd_args *a)
         permute(a, a->dout[0], a->din[0], false);
 }
 
-static const grd_op_sample transpose_samples[] = { { NULL, "x[3,4]" }, { NULL, "x[2,3,5]" }, { "perm=[0,2,3,1]", "x[2,3,4,5]" }, { "perm=[2,0,1]", "x[2,1,3]" },
+static const grd_op_sample transpose_samples[] = { { NULL, "x[3,4]" }, { NULL, "x[2,3,5]" }, { "perm=[0,2,3,1]", "x[2,3,4,5]" },
+                                                   { "perm=[2,0,1]", "x[2,1,3]" },
                                                    { "perm=[1,-1,0,2]", "x[3,2,5,4]" } };
 
 const grd_op GRD_ROW(transpose) = {
@@ -188,7 +192,8 @@ static grd_status slice_shape(grd_infer *f)
     const grd_slice_opts *o = f->attr;
     cut c;
     if (!cut_of(o, &f->in[0], &c))
-        return grd_refuse(f, "axis %lld, %lld to %lld is no part of x", (long long)o->axis, (long long)o->start, (long long)o->stop);
+        return grd_refuse(f, "axis %lld, %lld to %lld is no part of x", (long long)o->axis, (long long)o->start,
+                          (long long)o->stop);
     f->out[0] = f->in[0];
     f->out[0].dim[c.axis] = c.count;
     return GRD_OK;
@@ -220,7 +225,8 @@ static void slice_backward(const grd_args *a)
 }
 
 static const grd_op_sample slice_samples[] = {
-    { "start=1", "x[2,4,3]" }, { "axis=-1 start=-3 stop=-1", "x[2,5]" }, { "axis=2 start=1 stop=6 step=2", "x[2,2,7]" }, { "axis=0 stop=1", "x[3,2]" },
+    { "start=1", "x[2,4,3]" }, { "axis=-1 start=-3 stop=-1", "x[2,5]" }, { "axis=2 start=1 stop=6 step=2", "x[2,2,7]" },
+    { "axis=0 stop=1", "x[3,2]" },
 };
 
 const grd_op GRD_ROW(slice) = {
@@ -232,7 +238,8 @@ const grd_op GRD_ROW(slice) = {
 
 /* ---- concat ---- */
 
-static const grd_option concat_options[] = { GRD_INT(grd_axis_opts, axis, 1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension that grows"), GRD_END };
+static const grd_option concat_options[] = { GRD_INT(grd_axis_opts, axis, 1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension that grows"),
+                                             GRD_END };
 
 static grd_status concat_shape(grd_infer *f)
 {

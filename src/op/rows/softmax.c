@@ -1,12 +1,16 @@
 /* softmax and log_softmax over one axis, shifted by the largest value. */
 #include "op/row.h"
 
-static const grd_option options[] = { GRD_INT(grd_softmax_opts, axis, -1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension whose values sum to 1; not the batch"), GRD_END };
+static const grd_option options[] = {
+    GRD_INT(grd_softmax_opts, axis, -1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension whose values sum to 1; not the batch"),
+    GRD_END
+};
 
 static grd_status shape(grd_infer *f)
 {
     if (grd_axis(((const grd_softmax_opts *)f->attr)->axis, f->in[0].rank) < 1)
-        return grd_refuse(f, "axis %lld: one from 1 to %d expected", (long long)((const grd_softmax_opts *)f->attr)->axis, f->in[0].rank - 1);
+        return grd_refuse(f, "axis %lld: one from 1 to %d expected", (long long)((const grd_softmax_opts *)f->attr)->axis,
+                          f->in[0].rank - 1);
     f->out[0] = f->in[0];
     return GRD_OK;
 }
@@ -73,13 +77,15 @@ const grd_op GRD_ROW(softmax) = {
     .name = "softmax",
     .doc = "Positive values that sum to 1 along an axis.\ny_k = exp(x_k) / sum_j exp(x_j)\ndx = y (dy - <dy, y>)\n"
            "For training use cross_entropy on the logits instead.",
-    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options, .options_size = sizeof(grd_softmax_opts),
+    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options,
+    .options_size = sizeof(grd_softmax_opts),
     .shape = shape, .forward = softmax_forward, .backward = softmax_backward, GRD_SAMPLES(samples),
 };
 
 const grd_op GRD_ROW(log_softmax) = {
     .name = "log_softmax",
     .doc = "Logarithm of softmax.\ny_k = x_k - log sum_j exp(x_j)\ndx = dy - exp(y) sum(dy)",
-    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options, .options_size = sizeof(grd_softmax_opts),
+    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options,
+    .options_size = sizeof(grd_softmax_opts),
     .shape = shape, .forward = log_softmax_forward, .backward = log_softmax_backward, GRD_SAMPLES(samples),
 };

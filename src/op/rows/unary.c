@@ -1,5 +1,5 @@
-/* Element-wise ops of one input: each is one line of the table at the end. A line says how y follows from x and what dy/dx is, from x
- * (FROM_X) or from y (FROM_Y: x need not be kept). */
+/* Element-wise ops of one input: each is one line of the table at the end. A line says how y follows from x and what dy/dx is,
+ * from x (FROM_X) or from y (FROM_Y: x need not be kept). */
 #include "op/row.h"
 
 static grd_status same_shape(grd_infer *f)
@@ -107,7 +107,8 @@ static inline real silu_slope(real x)
 #define ONE_OVER_SQRT_2PI ((real)0.39894228040143267794)
 #define TWO_SQRT_2_OVER_PI ((real)1.59576912160573071176)
 
-/* x times a share of it. Exact: erfc, since 1 + erf would cancel below zero; by tanh: (1 + tanh(u)) / 2 = sigmoid(2u), which does not. */
+/* x times a share of it. Exact: erfc, since 1 + erf would cancel below zero; by tanh: (1 + tanh(u)) / 2 = sigmoid(2u), which does
+ * not. */
 static inline real gelu_share(real x, int by_tanh)
 {
     return by_tanh ? sigmoid(TWO_SQRT_2_OVER_PI * x * (1 + (real)0.044715 * x * x)) : (real)0.5 * REAL(erfc)(-x * SQRT_HALF);
@@ -130,16 +131,20 @@ static inline real power_slope(real x, real p) { return p == 0 ? 0 : p * REAL(po
 
 /* ---- options ---- */
 
-static const grd_option leaky_relu_options[] = { GRD_REAL(grd_leaky_relu_opts, slope, 0.01, 0, 1e6, "slope below zero"), GRD_END };
+static const grd_option leaky_relu_options[] = { GRD_REAL(grd_leaky_relu_opts, slope, 0.01, 0, 1e6, "slope below zero"),
+                                                 GRD_END };
 static const grd_option elu_options[] = { GRD_REAL(grd_elu_opts, alpha, 1, 1e-6, 1e6, "minus the limit at -infinity"), GRD_END };
 static const grd_option gelu_options[] = { GRD_ENUM(grd_gelu_opts, approximate, 0, "none|tanh", "exact, or by tanh"), GRD_END };
 static const grd_option softplus_options[] = { GRD_REAL(grd_softplus_opts, beta, 1, 1e-6, 1e6, "sharpness"),
-                                               GRD_REAL(grd_softplus_opts, threshold, 20, 0, 1e6, "linear where beta x is above it"), GRD_END };
+                                               GRD_REAL(grd_softplus_opts, threshold, 20, 0, 1e6, "linear where beta x is above"),
+                                               GRD_END };
 static const grd_option hardtanh_options[] = { GRD_REAL(grd_hardtanh_opts, min, -1, 0, 0, "lower bound"),
                                                GRD_REAL(grd_hardtanh_opts, max, 1, 0, 0, "upper bound"), GRD_END };
-static const grd_option shrink_options[] = { GRD_REAL(grd_shrink_opts, lambda, 0.5, 0, 1e9, "half width of the dead zone"), GRD_END };
+static const grd_option shrink_options[] = { GRD_REAL(grd_shrink_opts, lambda, 0.5, 0, 1e9, "half width of the dead zone"),
+                                             GRD_END };
 static const grd_option pow_options[] = { GRD_REAL(grd_pow_opts, exponent, 2, 0, 0, "the power"), GRD_END };
-static const grd_option scale_options[] = { GRD_REAL(grd_scale_opts, scale, 1, 0, 0, "factor"), GRD_REAL(grd_scale_opts, shift, 0, 0, 0, "added after"),
+static const grd_option scale_options[] = { GRD_REAL(grd_scale_opts, scale, 1, 0, 0, "factor"),
+                                            GRD_REAL(grd_scale_opts, shift, 0, 0, 0, "added after"),
                                             GRD_END };
 
 static grd_status ordered_bounds(grd_infer *f)
@@ -154,7 +159,8 @@ static const grd_op_sample gelu_samples[] = { { NULL, "x[4,6]:-3..3" }, { "appro
 static const grd_op_sample softplus_samples[] = { { NULL, "x[4,6]:-3..3" }, { "beta=2 threshold=3", "x[2,3,4]:-3..3" } };
 static const grd_op_sample hardtanh_samples[] = { { NULL, "x[4,6]:-2..2" }, { "min=-0.4 max=1.5", "x[2,3,4]:-3..3" } };
 static const grd_op_sample shrink_samples[] = { { NULL, "x[4,6]:-2..2" }, { "lambda=0.9", "x[2,3,4]:-2..2" } };
-static const grd_op_sample pow_samples[] = { { NULL, "x[4,6]" }, { "exponent=3", "x[2,3,4]" }, { "exponent=-0.5", "x[3,4]:0.5..2" } };
+static const grd_op_sample pow_samples[] = { { NULL, "x[4,6]" }, { "exponent=3", "x[2,3,4]" },
+                                             { "exponent=-0.5", "x[3,4]:0.5..2" } };
 static const grd_op_sample scale_samples[] = { { "scale=3", "x[4,6]" }, { "scale=-2 shift=0.5", "x[2,3,4]" } };
 
 #define ZERO GRD_ZERO_AT_ZERO
@@ -165,19 +171,28 @@ FROM_Y(relu, ZERO, x < 0 ? 0 : x, y > 0 ? 1 : 0, plain_samples,
        "Rectifier.\ny = max(x, 0)\ndx = dy [y > 0]\nNair, Hinton 2010")
 FROM_Y(relu6, ZERO, clamp(x, 0, 6), y > 0 && y < 6 ? 1 : 0, wide_samples,
        "Rectifier with a ceiling of 6.\ny = min(max(x, 0), 6)\ndx = dy [0 < y < 6]\nKrizhevsky 2010")
-FROM_Y_OPTS(leaky_relu, grd_leaky_relu_opts, leaky_relu_options, ZERO, x < 0 ? (real)o->slope * x : x, y > 0 ? 1 : (real)o->slope, leaky_relu_samples,
+FROM_Y_OPTS(leaky_relu, grd_leaky_relu_opts, leaky_relu_options, ZERO, x < 0 ? (real)o->slope * x : x, y > 0 ? 1 : (real)o->slope,
+            leaky_relu_samples,
             "Rectifier with a slope below zero.\ny = x for x > 0, else slope x\ndx = dy (1 or slope)\nMaas, Hannun, Ng 2013")
-FROM_Y_OPTS(elu, grd_elu_opts, elu_options, ZERO, x > 0 ? x : (real)o->alpha * REAL(expm1)(x), y > 0 ? 1 : y + (real)o->alpha, elu_samples,
-            "Exponential linear unit.\ny = x for x > 0, else alpha (exp(x) - 1)\ndx = dy (1 or y + alpha)\nClevert, Unterthiner, Hochreiter 2016")
+FROM_Y_OPTS(elu, grd_elu_opts, elu_options, ZERO, x > 0 ? x : (real)o->alpha * REAL(expm1)(x), y > 0 ? 1 : y + (real)o->alpha,
+            elu_samples,
+            "Exponential linear unit.\ny = x for x > 0, else alpha (exp(x) - 1)\ndx = dy (1 or y + alpha)\n"
+            "Clevert, Unterthiner, Hochreiter 2016")
 FROM_Y_OPTS(celu, grd_elu_opts, elu_options, ZERO, x > 0 ? x : (real)o->alpha * REAL(expm1)(x / (real)o->alpha),
             y > 0 ? 1 : y / (real)o->alpha + 1, elu_samples,
-            "Continuously differentiable elu.\ny = x for x > 0, else alpha (exp(x / alpha) - 1)\ndx = dy (1 or y / alpha + 1)\nBarron 2017")
-FROM_Y(selu, ZERO, SELU_SCALE * (x > 0 ? x : SELU_ALPHA * REAL(expm1)(x)), y > 0 ? SELU_SCALE : y + SELU_SCALE * SELU_ALPHA, plain_samples,
-       "Self-normalising elu.\ny = s x for x > 0, else s a (exp(x) - 1); s = 1.0507, a = 1.6733\ndx = dy (s or y + s a)\nKlambauer et al. 2017")
-FROM_X_OPTS(gelu, grd_gelu_opts, gelu_options, ZERO, x *gelu_share(x, o->approximate), gelu_slope(x, o->approximate), gelu_samples,
-            "Gaussian error linear unit.\ny = x Phi(x), Phi the normal distribution function\ndx = dy (Phi(x) + x phi(x))\nHendrycks, Gimpel 2016")
+            "Continuously differentiable elu.\ny = x for x > 0, else alpha (exp(x / alpha) - 1)\ndx = dy (1 or y / alpha + 1)\n"
+            "Barron 2017")
+FROM_Y(selu, ZERO, SELU_SCALE * (x > 0 ? x : SELU_ALPHA * REAL(expm1)(x)), y > 0 ? SELU_SCALE : y + SELU_SCALE * SELU_ALPHA,
+       plain_samples,
+       "Self-normalising elu.\ny = s x for x > 0, else s a (exp(x) - 1); s = 1.0507, a = 1.6733\ndx = dy (s or y + s a)\n"
+       "Klambauer et al. 2017")
+FROM_X_OPTS(gelu, grd_gelu_opts, gelu_options, ZERO, x * gelu_share(x, o->approximate), gelu_slope(x, o->approximate),
+            gelu_samples,
+            "Gaussian error linear unit.\ny = x Phi(x), Phi the normal distribution function\ndx = dy (Phi(x) + x phi(x))\n"
+            "Hendrycks, Gimpel 2016")
 FROM_X(silu, ZERO, x * sigmoid(x), silu_slope(x), plain_samples,
-       "Sigmoid-weighted linear unit (swish).\ny = x s, s = 1 / (1 + exp(-x))\ndx = dy s (1 + x (1 - s))\nElfwing, Uchibe, Doya 2017")
+       "Sigmoid-weighted linear unit (swish).\ny = x s, s = 1 / (1 + exp(-x))\ndx = dy s (1 + x (1 - s))\n"
+       "Elfwing, Uchibe, Doya 2017")
 FROM_X(mish, ZERO, mish(x), mish_slope(x), plain_samples,
        "Mish.\ny = x t, t = tanh(softplus(x))\ndx = dy (t + x s (1 - t^2)), s = sigmoid(x)\nMisra 2019")
 FROM_Y(sigmoid, 0, sigmoid(x), y * (1 - y), plain_samples, "Logistic function.\ny = 1 / (1 + exp(-x))\ndx = dy y (1 - y)")
@@ -188,13 +203,15 @@ FROM_Y(hardsigmoid, 0, clamp(x + 3, 0, 6) / 6, y > 0 && y < 1 ? (real)1 / 6 : 0,
 FROM_X(hardswish, ZERO, x * clamp(x + 3, 0, 6) / 6, hardswish_slope(x), wide_samples,
        "Piecewise swish.\ny = x min(max(x + 3, 0), 6) / 6\ndx = dy (2 x + 3) / 6 [-3 < x < 3], dy for x >= 3\nHoward et al. 2019")
 FROM_Y(tanh, ZERO, REAL(tanh)(x), 1 - y * y, plain_samples, "Hyperbolic tangent.\ny = tanh(x)\ndx = dy (1 - y^2)")
-FROM_X(tanhshrink, ZERO, x - REAL(tanh)(x), REAL(tanh)(x) * REAL(tanh)(x), plain_samples, "x without its tanh.\ny = x - tanh(x)\ndx = dy tanh(x)^2")
+FROM_X(tanhshrink, ZERO, x - REAL(tanh)(x), REAL(tanh)(x) * REAL(tanh)(x), plain_samples,
+       "x without its tanh.\ny = x - tanh(x)\ndx = dy tanh(x)^2")
 FROM_Y(softsign, ZERO, x / (1 + REAL(fabs)(x)), (1 - REAL(fabs)(y)) * (1 - REAL(fabs)(y)), plain_samples,
        "Softsign.\ny = x / (1 + |x|)\ndx = dy (1 - |y|)^2\nBergstra et al. 2009")
 FROM_X_OPTS(softplus, grd_softplus_opts, softplus_options, 0,
             x * (real)o->beta > (real)o->threshold ? x : softplus1(x * (real)o->beta) / (real)o->beta,
             x * (real)o->beta > (real)o->threshold ? 1 : sigmoid(x * (real)o->beta), softplus_samples,
-            "Smooth rectifier.\ny = log(1 + exp(beta x)) / beta, and x where beta x > threshold\ndx = dy sigmoid(beta x)\nDugas et al. 2001")
+            "Smooth rectifier.\ny = log(1 + exp(beta x)) / beta, and x where beta x > threshold\ndx = dy sigmoid(beta x)\n"
+            "Dugas et al. 2001")
 FORWARD(hardtanh, grd_hardtanh_opts, clamp(x, (real)o->min, (real)o->max))
 BACKWARD(hardtanh, grd_hardtanh_opts, out, y, y > (real)o->min && y < (real)o->max ? 1 : 0)
 ROW(hardtanh, ordered_bounds, 0, 0, 1, hardtanh_options, sizeof(grd_hardtanh_opts), hardtanh_samples,
@@ -207,7 +224,8 @@ FROM_Y_OPTS(hardshrink, grd_shrink_opts, shrink_options, ZERO, x > (real)o->lamb
             y != 0 ? 1 : 0, shrink_samples, "Hard threshold.\ny = x, or 0 for |x| <= lambda\ndx = dy [y != 0]")
 FROM_Y(exp, 0, REAL(exp)(x), y, plain_samples, "Exponential.\ny = exp(x)\ndx = dy y")
 FROM_X(log, 0, REAL(log)(x), 1 / x, positive_samples, "Natural logarithm.\ny = log(x)\ndx = dy / x\nNaN below zero")
-FROM_Y(sqrt, 0, REAL(sqrt)(x), (real)0.5 / y, positive_samples, "Square root.\ny = sqrt(x)\ndx = dy / (2 y)\nNaN below zero; infinite slope at zero")
+FROM_Y(sqrt, 0, REAL(sqrt)(x), (real)0.5 / y, positive_samples,
+       "Square root.\ny = sqrt(x)\ndx = dy / (2 y)\nNaN below zero; infinite slope at zero")
 FROM_X(square, ZERO, x * x, 2 * x, plain_samples, "Square.\ny = x^2\ndx = 2 x dy")
 FROM_X(abs, ZERO, REAL(fabs)(x), x > 0 ? 1 : x < 0 ? -1 : 0, plain_samples, "Absolute value.\ny = |x|\ndx = dy sign(x), 0 at 0")
 FROM_NEITHER(neg, ZERO, -x, -1, plain_samples, "Negative.\ny = -x\ndx = -dy")

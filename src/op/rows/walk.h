@@ -1,6 +1,6 @@
-/* Walks over an array run by run along its last dimension, with the offsets that belong to it in up to two other arrays: broadcast against it,
- * reduced, or with its dimensions in another order. Neighbouring dimensions that all of them step through alike are walked as one, so
- * that equal shapes are one run and a bias or a channel vector has runs as long as can be. */
+/* Walks over an array run by run along its last dimension, with the offsets that belong to it in up to two other arrays:
+ * broadcast against it, reduced, or with its dimensions in another order. Neighbouring dimensions that all of them step through
+ * alike are walked as one, so that equal shapes are one run and a bias or a channel vector has runs as long as can be. */
 #ifndef GRD_OP_ROWS_WALK_H
 #define GRD_OP_ROWS_WALK_H
 
