@@ -11,10 +11,12 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
 
-typedef struct cli_args {  /* what is on the command line after the verb */
-    const char *word[256]; /* neither an option nor an override */
+enum { CLI_MOST_WORDS = 256 };
+
+typedef struct cli_args { /* what is on the command line after the verb */
+    const char *word[CLI_MOST_WORDS]; /* neither an option nor an override */
     int n_words;
-    const char *override[256]; /* key=value */
+    const char *override[CLI_MOST_WORDS]; /* key=value */
     int n_overrides;
     bool json, quiet, confusion, profile;
     const char *stage, *split, *weights; /* stage=NAME split=NAME weights=FILE: no keys of a config */

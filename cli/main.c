@@ -59,11 +59,21 @@ static void log_line(void *user, grd_level level, const char *line)
 
 int cli_open(const cli_args *args, grd_ctx **ctx, grd_pipeline **pipeline)
 {
+    const char *override[CLI_MOST_WORDS + 1];
+    char threads[32];
+    int n = 0;
     *ctx = grd_open(&(grd_opts){ .threads = args->threads, .log = log_line });
     if (!*ctx)
         return cli_fail(NULL);
-    grd_pipeline_opts opts = { .overrides = args->override,
-                               .n_overrides = args->n_overrides,
+    while (n < args->n_overrides) {
+        override[n] = args->override[n];
+        n++;
+    }
+    snprintf(threads, sizeof threads, "run.threads=%d", args->threads);
+    if (args->threads)
+        override[n++] = threads;
+    grd_pipeline_opts opts = { .overrides = override,
+                               .n_overrides = n,
                                .out = args->quiet ? NULL : stderr,
                                .progress = args->quiet ? GRD_PROGRESS_OFF : GRD_PROGRESS_AUTO,
                                .stop = &stop,
@@ -153,7 +163,6 @@ static bool read_word(cli_args *args, const char *text)
 
 static int read_args(const cli_verb *verb, cli_args *args, int argc, char **argv)
 {
-    enum { MOST = sizeof args->word / sizeof *args->word };
     for (int i = 0; i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1] == '-') {
             int code = read_option(verb, args, argc, argv, &i);
@@ -161,7 +170,7 @@ static int read_args(const cli_verb *verb, cli_args *args, int argc, char **argv
                 return code;
         } else if (read_word(args, argv[i])) {
             continue;
-        } else if (args->n_words == MOST || args->n_overrides == MOST) {
+        } else if (args->n_words == CLI_MOST_WORDS || args->n_overrides == CLI_MOST_WORDS) {
             return cli_usage(verb, "too many words");
         } else if (strchr(argv[i], '=') && access(argv[i], F_OK) != 0) {
             args->override[args->n_overrides++] = argv[i];

@@ -62,8 +62,9 @@ typedef struct grd_evaluation {
 
 GRD_API grd_status grd_pipeline_eval(grd_pipeline *pipeline, const grd_pipeline_eval_opts *opts, grd_evaluation *evaluation);
 
-/* No training: for each stage data, layers, plan, memory and what the doctor finds. *findings: how many. */
-GRD_API grd_status grd_pipeline_check(grd_pipeline *pipeline, FILE *out, int *findings);
+/* No training: for each stage data, layers, plan, memory and what the doctor finds. *errors: findings that training can only fail
+ * by. */
+GRD_API grd_status grd_pipeline_check(grd_pipeline *pipeline, FILE *out, int *errors);
 
 /* Gradients of a stage's whole model on a small batch, in double; stage NULL: the last. results: room for `most`.
  * A linear stage has none. */

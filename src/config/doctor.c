@@ -1,4 +1,5 @@
-/* The doctor: advice that teachers of such courses give again and again. A finding is a row: name, and a function that looks. */
+/* The doctor: advice that teachers of such courses give again and again. What it knows is a table: a name, a function that looks,
+ * and whether training can only fail. */
 #include "config/pipeline.h"
 
 #include "graph/graph.h"
@@ -8,10 +9,11 @@
 #include <string.h>
 
 typedef struct patient {
-    grd_stage *stage;
+    const grd_stage *stage;
     const grd_stage_data *data;
     const grd_stage_net *net;
-    char text[400];
+    char *text;
+    size_t size;
 } patient;
 
 /* The op that made the model's output, or NULL. */
@@ -34,7 +36,7 @@ static bool softmax_before_cross_entropy(patient *x)
     static const char *const softmax[] = { "softmax", "log_softmax" }, *const loss[] = { "cross_entropy", "focal" };
     if (!is_op(last_op(x), softmax, 2) || !is_op(x->net->loss_op, loss, 2))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in %s and the loss %s applies softmax itself: leave the layer out",
+    snprintf(x->text, x->size, "the model ends in %s and the loss %s applies softmax itself: leave the layer out",
              last_op(x), x->net->loss_op);
     return true;
 }
@@ -44,7 +46,7 @@ static bool softmax_with_regression(patient *x)
     static const char *const softmax[] = { "softmax", "log_softmax" }, *const loss[] = { "mse", "l1", "huber", "smooth_l1" };
     if (!is_op(last_op(x), softmax, 2) || !is_op(x->net->loss_op, loss, 4))
         return false;
-    snprintf(x->text, sizeof x->text,
+    snprintf(x->text, x->size,
              "a regression loss (%s) is coupled with %s: gradients vanish; use cross_entropy on the logits", x->net->loss_op,
              last_op(x));
     return true;
@@ -55,7 +57,7 @@ static bool sigmoid_before_logits(patient *x)
     static const char *const sigmoid[] = { "sigmoid" }, *const loss[] = { "bce_logits", "cross_entropy" };
     if (!is_op(last_op(x), sigmoid, 1) || !is_op(x->net->loss_op, loss, 2))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in sigmoid and %s wants logits: leave the layer out, or use bce",
+    snprintf(x->text, x->size, "the model ends in sigmoid and %s wants logits: leave the layer out, or use bce",
              x->net->loss_op);
     return true;
 }
@@ -65,7 +67,7 @@ static bool raw_before_probabilities(patient *x)
     static const char *const sigmoid[] = { "sigmoid", "softmax", "hardsigmoid" }, *const loss[] = { "bce" };
     if (is_op(last_op(x), sigmoid, 3) || !is_op(x->net->loss_op, loss, 1))
         return false;
-    snprintf(x->text, sizeof x->text, "bce wants probabilities and the model does not end in sigmoid: use bce_logits");
+    snprintf(x->text, x->size, "bce wants probabilities and the model does not end in sigmoid: use bce_logits");
     return true;
 }
 
@@ -74,31 +76,55 @@ static bool relu_at_the_end(patient *x)
     static const char *const relu[] = { "relu", "relu6" }, *const loss[] = { "cross_entropy", "focal", "bce_logits" };
     if (!is_op(last_op(x), relu, 2) || !is_op(x->net->loss_op, loss, 3))
         return false;
-    snprintf(x->text, sizeof x->text, "the model ends in %s: logits below zero are cut off; leave the last activation out",
+    snprintf(x->text, x->size, "the model ends in %s: logits below zero are cut off; leave the last activation out",
              last_op(x));
     return true;
 }
 
-static bool classes_and_outputs_differ(patient *x)
+/* Classes of the target and outputs of the model, for a loss that takes class indices. */
+static bool class_outputs(const patient *x, const char **field, int64_t *classes, int64_t *outputs)
 {
     static const char *const loss[] = { "cross_entropy", "focal" };
     grd_shape out = grd_var_shape(x->net->output);
     for (int i = 0; is_op(x->net->loss_op, loss, 2) && i < x->data->n_fields; i++) {
         const grd_field *f = &x->data->field[i];
-        if (strcmp(f->name, x->net->target) != 0 || !f->classes || out.rank < 2 || out.dim[1] == f->classes)
+        if (strcmp(f->name, x->net->target) != 0 || !f->classes || out.rank < 2)
             continue;
-        snprintf(x->text, sizeof x->text, "%lld classes in field \"%s\", but %lld outputs", (long long)f->classes, f->name,
-                 (long long)out.dim[1]);
+        *field = f->name;
+        *classes = f->classes;
+        *outputs = out.dim[1];
         return true;
     }
     return false;
+}
+
+static bool too_few_outputs(patient *x)
+{
+    const char *field;
+    int64_t classes, outputs;
+    if (!class_outputs(x, &field, &classes, &outputs) || outputs >= classes)
+        return false;
+    snprintf(x->text, x->size, "%lld classes in field \"%s\", but the model has %lld outputs: expected one for each class",
+             (long long)classes, field, (long long)outputs);
+    return true;
+}
+
+static bool too_many_outputs(patient *x)
+{
+    const char *field;
+    int64_t classes, outputs;
+    if (!class_outputs(x, &field, &classes, &outputs) || outputs <= classes)
+        return false;
+    snprintf(x->text, x->size, "%lld classes in field \"%s\", but the model has %lld outputs: some can never be right",
+             (long long)classes, field, (long long)outputs);
+    return true;
 }
 
 static bool no_validation_set(patient *x)
 {
     if (x->data->val)
         return false;
-    snprintf(x->text, sizeof x->text,
+    snprintf(x->text, x->size,
              "there is no validation set: best weights and early stopping go by the training loss; say data: {val: ...}");
     return true;
 }
@@ -108,7 +134,7 @@ static bool batch_larger_than_data(patient *x)
     int64_t n = grd_dataset_length(x->data->train);
     if (x->stage->run.batch <= n)
         return false;
-    snprintf(x->text, sizeof x->text, "a batch of %lld, but only %lld samples: every step sees all of them",
+    snprintf(x->text, x->size, "a batch of %lld, but only %lld samples: every step sees all of them",
              (long long)x->stage->run.batch, (long long)n);
     return true;
 }
@@ -120,7 +146,7 @@ static bool large_numbers(patient *x)
         if (f->dtype != GRD_F32 || f->lo >= f->hi || (f->hi <= 20 && f->lo >= -20) ||
             strcmp(f->name, grd_var_name(x->net->input)) != 0)
             continue;
-        snprintf(x->text, sizeof x->text,
+        snprintf(x->text, x->size,
                  "field \"%s\" goes from %g to %g: bring inputs to about -1..1 with transform: [scale] or normalize", f->name,
                  f->lo, f->hi);
         return true;
@@ -135,7 +161,7 @@ static bool odd_learning_rate(patient *x)
     bool adaptive = strncmp(x->stage->optim, "adam", 4) == 0;
     if (rate > 0 && (rate < (adaptive ? 0.05 : 5.0)) && rate > 1e-7)
         return false;
-    snprintf(x->text, sizeof x->text, "a learning rate of %g is unusual for %.20s: 1e-4 to 1e-2 are common", rate,
+    snprintf(x->text, x->size, "a learning rate of %g is unusual for %.20s: 1e-4 to 1e-2 are common", rate,
              x->stage->optim);
     return true;
 }
@@ -144,38 +170,38 @@ static bool no_clipping(patient *x)
 {
     if (x->stage->train.clip_norm > 0 || x->stage->train.clip_value > 0)
         return false;
-    snprintf(x->text, sizeof x->text, "gradient clipping is off: one bad batch can ruin the run");
+    snprintf(x->text, x->size, "gradient clipping is off: one bad batch can ruin the run");
     return true;
 }
 
 static const struct {
     const char *name;
     bool (*look)(patient *x);
+    bool is_error;
 } rows[] = {
-    { "softmax before cross entropy", softmax_before_cross_entropy },
-    { "softmax with a regression loss", softmax_with_regression },
-    { "sigmoid before a loss on logits", sigmoid_before_logits },
-    { "no sigmoid before bce", raw_before_probabilities },
-    { "activation after the last layer", relu_at_the_end },
-    { "classes and outputs", classes_and_outputs_differ },
-    { "validation", no_validation_set },
-    { "batch size", batch_larger_than_data },
-    { "input range", large_numbers },
-    { "learning rate", odd_learning_rate },
-    { "clipping", no_clipping },
+    { "classes and outputs", too_few_outputs, true },
+    { "classes and outputs", too_many_outputs, false },
+    { "softmax before cross entropy", softmax_before_cross_entropy, false },
+    { "softmax with a regression loss", softmax_with_regression, false },
+    { "sigmoid before a loss on logits", sigmoid_before_logits, false },
+    { "no sigmoid before bce", raw_before_probabilities, false },
+    { "activation after the last layer", relu_at_the_end, false },
+    { "validation", no_validation_set, false },
+    { "batch size", batch_larger_than_data, false },
+    { "input range", large_numbers, false },
+    { "learning rate", odd_learning_rate, false },
+    { "clipping", no_clipping, false },
 };
 
-int grd_doctor(grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net, FILE *out)
+int grd_doctor(const grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net, grd_finding found[GRD_MAX_FINDINGS])
 {
-    int found = 0;
-    patient x = { .stage = stage, .data = data, .net = net };
+    _Static_assert(sizeof rows / sizeof *rows <= GRD_MAX_FINDINGS, "room for all findings");
+    int n = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].look(&x))
-            continue;
-        fprintf(out, "%s%s: %s\n", found ? "" : "the doctor found:\n", rows[i].name, x.text);
-        found++;
+        patient x = { stage, data, net, found[n].text, sizeof found[n].text };
+        found[n].name = rows[i].name;
+        found[n].is_error = rows[i].is_error;
+        n += rows[i].look(&x);
     }
-    if (!found)
-        fprintf(out, "the doctor found nothing\n");
-    return found;
+    return n;
 }

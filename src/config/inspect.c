@@ -45,7 +45,20 @@ static void print_data(const grd_stage *s, const grd_stage_data *data, FILE *out
     }
 }
 
-static grd_status check_stage(grd_stage *s, const grd_stage_data *data, FILE *out, int *findings)
+/* Returns how many are errors. */
+static int print_findings(const grd_stage *s, const grd_stage_data *data, const grd_stage_net *net, FILE *out)
+{
+    grd_finding found[GRD_MAX_FINDINGS];
+    int n = grd_doctor(s, data, net, found), errors = 0;
+    fprintf(out, n ? "the doctor found:\n" : "the doctor found nothing\n");
+    for (int i = 0; i < n; i++) {
+        fprintf(out, "  %s: %s: %s\n", found[i].is_error ? "error" : "warning", found[i].name, found[i].text);
+        errors += found[i].is_error;
+    }
+    return errors;
+}
+
+static grd_status check_stage(grd_stage *s, const grd_stage_data *data, FILE *out, int *errors)
 {
     grd_stage_net net;
     print_data(s, data, out);
@@ -57,20 +70,20 @@ static grd_status check_stage(grd_stage *s, const grd_stage_data *data, FILE *ou
     GRD_TRY(grd_stage_build(s, data, GRD_F32, &net));
     grd_status status = print_plan(s, data, &net, out);
     if (status == GRD_OK)
-        *findings += grd_doctor(s, data, &net, out);
+        *errors += print_findings(s, data, &net, out);
     grd_stage_free_net(&net);
     return status;
 }
 
-grd_status grd_pipeline_check(grd_pipeline *p, FILE *out, int *findings)
+grd_status grd_pipeline_check(grd_pipeline *p, FILE *out, int *errors)
 {
-    *findings = 0;
+    *errors = 0;
     for (int i = 0; i < p->config.n_stages; i++) {
         grd_stage_data data;
         if (i)
             fputc('\n', out);
         GRD_TRY(grd_stage_open_data(&p->stage[i], &data));
-        grd_status status = check_stage(&p->stage[i], &data, out, findings);
+        grd_status status = check_stage(&p->stage[i], &data, out, errors);
         grd_stage_close_data(&data);
         GRD_TRY(status);
     }

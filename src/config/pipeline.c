@@ -228,6 +228,18 @@ static grd_status write_config(grd_pipeline *p)
 
 /* ---- training ---- */
 
+/* A finding that training can only fail by, as the config's error. */
+static grd_status ask_doctor(grd_stage *s, const grd_stage_data *data, const grd_stage_net *net)
+{
+    grd_finding found[GRD_MAX_FINDINGS];
+    int n = grd_doctor(s, data, net, found);
+    for (int i = 0; i < n; i++)
+        if (found[i].is_error)
+            return grd_yaml_fail(s->pipeline->host, grd_yaml_get(s->config->all, "model"), "stage \"%s\": %s: %s",
+                                 s->config->name, found[i].name, found[i].text);
+    return GRD_OK;
+}
+
 /* Everything that can be wrong before the first step is found before the first step: of all stages, data and model. */
 static grd_status try_stages(grd_pipeline *p)
 {
@@ -240,8 +252,10 @@ static grd_status try_stages(grd_pipeline *p)
         grd_status status = GRD_OK;
         if (!p->stage[i].linear) {
             status = grd_stage_build(&p->stage[i], &data, GRD_F32, &net);
-            if (status == GRD_OK)
+            if (status == GRD_OK) {
+                status = ask_doctor(&p->stage[i], &data, &net);
                 grd_stage_free_net(&net);
+            }
         }
         grd_stage_close_data(&data);
         GRD_TRY(status);

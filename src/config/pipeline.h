@@ -120,7 +120,13 @@ void grd_one_batch_close(grd_one_batch *batch);
 /* results.c: what a finished run leaves: reconstructions.png, loss-curves.svg */
 grd_status grd_results_pictures(grd_pipeline *p);
 
-/* doctor.c: prints what looks wrong; returns how many findings */
-int grd_doctor(grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net, FILE *out);
+/* doctor.c: what looks wrong; returns how many findings */
+#define GRD_MAX_FINDINGS 16
+typedef struct grd_finding {
+    const char *name;
+    bool is_error; /* training can only fail; else advice */
+    char text[300];
+} grd_finding;
+int grd_doctor(const grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net, grd_finding found[GRD_MAX_FINDINGS]);
 
 #endif

@@ -21,29 +21,52 @@ static const grd_metric *metric_of(const grd_stage_result *r, const char *name)
     return NULL;
 }
 
-static void print_number(FILE *out, const double *value, double factor, const char *format, int width)
+/* The test's metrics that some stage has, loss first; one that only repeats the loss under its own name is left out. */
+static int find_columns(const grd_pipeline *p, const char *name[GRD_MAX_RESULTS])
 {
-    if (value && isfinite(*value))
-        fprintf(out, format, factor * *value);
+    int n = 0;
+    for (int i = 0; i < p->config.n_stages; i++) {
+        const grd_stage_result *r = &p->stage[i].result;
+        for (int k = 0; k < r->n_test && n < GRD_MAX_RESULTS; k++) {
+            bool known = k > 0 && r->test[k].value == r->test[0].value;
+            for (int c = 0; c < n && !known; c++)
+                known = strcmp(name[c], r->test[k].name) == 0;
+            if (!known)
+                name[n++] = r->test[k].name;
+        }
+    }
+    return n;
+}
+
+static void print_cell(FILE *out, double value, bool percent)
+{
+    if (!isfinite(value))
+        fprintf(out, "  %13s", "-");
+    else if (percent)
+        fprintf(out, "  %11.2f %%", 100 * value);
     else
-        fprintf(out, " %*s", width, "-");
+        fprintf(out, "  %13.5f", value);
 }
 
 void grd_pipeline_table(const grd_pipeline *p, FILE *out)
 {
-    bool tested = false;
-    fprintf(out, "%-14s %7s %7s %12s %12s %16s\n", "stage", "epochs", "best", "val loss", "test loss", "test accuracy");
+    const char *column[GRD_MAX_RESULTS];
+    int n = find_columns(p, column);
+    fprintf(out, "%-14s %7s %7s  %13s", "stage", "epochs", "best", "val loss");
+    for (int c = 0; c < n; c++)
+        fprintf(out, "  test %8s", column[c]);
+    fputc('\n', out);
     for (int i = 0; i < p->config.n_stages; i++) {
         const grd_stage_result *r = &p->stage[i].result;
-        const grd_metric *loss = metric_of(r, "loss"), *accuracy = metric_of(r, "accuracy");
         fprintf(out, "%-14s %7lld %7lld", r->name, (long long)r->epochs, (long long)r->best_epoch);
-        print_number(out, &r->val_loss, 1, " %12.5f", 12);
-        print_number(out, loss ? &loss->value : NULL, 1, " %12.5f", 12);
-        print_number(out, accuracy ? &accuracy->value : NULL, 100, " %14.2f %%", 16);
+        print_cell(out, r->val_loss, false);
+        for (int c = 0; c < n; c++) {
+            const grd_metric *metric = metric_of(r, column[c]);
+            print_cell(out, metric ? metric->value : NAN, strcmp(column[c], "accuracy") == 0);
+        }
         fputc('\n', out);
-        tested = tested || loss;
     }
-    if (tested)
+    if (n)
         fprintf(out, "The test set was read once for each stage, with its best weights.\n");
 }
 

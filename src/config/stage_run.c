@@ -95,12 +95,21 @@ static grd_trainer_opts trainer_opts(grd_stage *s, const grd_stage_data *data, c
     return o;
 }
 
+static void say_findings(const grd_stage *s, const grd_stage_data *data, const grd_stage_net *net)
+{
+    grd_finding found[GRD_MAX_FINDINGS];
+    int n = grd_doctor(s, data, net, found);
+    for (int i = 0; i < n; i++)
+        grd_pipeline_say(s->pipeline, "warning: %s: %s", found[i].name, found[i].text);
+}
+
 static grd_status run_training(grd_stage *s, const grd_stage_data *data)
 {
     grd_stage_net net;
     grd_trainer *trainer = NULL;
     char dir[1200];
     GRD_TRY(grd_stage_build(s, data, GRD_F32, &net));
+    say_findings(s, data, &net);
     grd_status status = take_weights(s, net.model);
     if (status == GRD_OK)
         status = grd_stage_path(s, "", dir);

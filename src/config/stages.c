@@ -19,8 +19,7 @@ grd_status grd_stage_find(grd_pipeline *p, const char *name, grd_stage **stage)
     }
     char hint[96];
     return *stage ? GRD_OK
-                  : grd_fail(p->host, GRD_ERR_CONFIG, "%s: no stage \"%s\"%s", p->config.path, name,
-                             grd_nearest_text(&nearest, hint, sizeof hint));
+                  : grd_fail(p->host, GRD_ERR_CONFIG, "no stage \"%s\"%s", name, grd_nearest_text(&nearest, hint, sizeof hint));
 }
 
 grd_status grd_stage_path(const grd_stage *s, const char *file, char path[1200])

@@ -105,7 +105,7 @@ grd_yaml *grd_yaml_merge(grd_arena *arena, const grd_yaml *base, const grd_yaml 
 {
     if (!base || !over || !merges(base, over))
         return grd_yaml_copy(arena, over ? over : base);
-    grd_yaml *both = grd_yaml_new(arena, GRD_YAML_MAP, over);
+    grd_yaml *both = grd_yaml_new(arena, GRD_YAML_MAP, over->line ? over : base); /* a whole map is not one override's fault */
     if (!both)
         return NULL;
     for (const grd_yaml *b = base->first; b; b = b->next) {

@@ -36,7 +36,8 @@ bool grd_yaml_is(const grd_yaml *node, const char *text); /* a scalar with that 
 void grd_yaml_append(grd_yaml *parent, grd_yaml *child);
 bool grd_yaml_same(const grd_yaml *a, const grd_yaml *b); /* in content; either may be NULL */
 grd_yaml *grd_yaml_copy(grd_arena *arena, const grd_yaml *node);
-/* A new tree: maps merge, everything else in `over` replaces. Where a map's one key names a row (optim, schedule, loss), another
+/* A new tree: maps merge, everything else in `over` replaces. A merged map stands where `over` does, or `base` if that is an
+ * override. Where a map's one key names a row (optim, schedule, loss), another
  * row replaces it. Either may be NULL. */
 grd_yaml *grd_yaml_merge(grd_arena *arena, const grd_yaml *base, const grd_yaml *over);
 

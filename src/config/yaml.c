@@ -1,6 +1,7 @@
 /* YAML text to a config tree, by libyaml's events. Scalars stay text: option tables give them types. */
 #include "config/tree.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -30,8 +31,14 @@ static grd_status next_event(grd_reader *r)
         return GRD_OK;
     if (r->parser.error == YAML_MEMORY_ERROR)
         return grd_fail(r->arena->host, GRD_ERR_MEMORY, "%s: out of memory", r->file);
-    size_t line = r->parser.error == YAML_READER_ERROR ? 0 : r->parser.problem_mark.line;
-    return fail_at(r, line, "not valid YAML: %s", r->parser.problem ? r->parser.problem : "unknown problem");
+    const yaml_parser_t *y = &r->parser;
+    const char *problem = y->problem ? y->problem : "unknown problem";
+    size_t line = y->error == YAML_READER_ERROR ? 0 : y->problem_mark.line;
+    if (!y->context || y->context_mark.line >= line)
+        return fail_at(r, line, "not valid YAML: %s", problem);
+    char text[200];
+    snprintf(text, sizeof text, "%s that begins here: line %zu: %s", y->context, line + 1, problem);
+    return fail_at(r, y->context_mark.line, "not valid YAML: %s", text);
 }
 
 static grd_status plain_only(grd_reader *r, const void *anchor, const void *tag)

@@ -4,11 +4,9 @@
 
 static grd_status broadcast_shape(grd_infer *f)
 {
-    char a[80], b[80];
     if (broadcast_dims(&f->in[0], &f->in[1], 0, &f->out[0]))
         return GRD_OK;
-    return grd_refuse(f, "%s and %s do not broadcast: sizes must be equal from the last dimension on, or 1",
-                      grd_shape_text(&f->in[0], a, sizeof a), grd_shape_text(&f->in[1], b, sizeof b));
+    return grd_refuse(f, "the shapes do not broadcast: sizes must be equal from the last dimension on, or 1");
 }
 
 static walk start(const grd_args *args)
