@@ -54,7 +54,7 @@ void grd_pipeline_table(const grd_pipeline *p, FILE *out)
     int n = find_columns(p, column);
     fprintf(out, "%-14s %7s %7s  %13s", "stage", "epochs", "best", "val loss");
     for (int c = 0; c < n; c++)
-        fprintf(out, "  test %8s", column[c]);
+        fprintf(out, "  %*s%s", (int)(strlen(column[c]) < 8 ? 13 - strlen(column[c]) : 5), "test ", column[c]);
     fputc('\n', out);
     for (int i = 0; i < p->config.n_stages; i++) {
         const grd_stage_result *r = &p->stage[i].result;
