@@ -1,6 +1,5 @@
-/* The backend `cpu`: fused steps by our own vector kernels. A kernel is a row of the table below. */
-#include "backend/backend.h"
-#include "backend/cpu/kernels.h"
+/* The backend `cpu`: steps by our own vector kernels. A family of ops is a file and its rows in the table below. */
+#include "backend/cpu/cpu.h"
 
 #include "base/parallel.h"
 
@@ -9,9 +8,12 @@
 
 enum { GRAIN = 16384 }; /* elements a thread: below, waking it costs more than it saves */
 
-typedef struct ranges { const grd_impl *impl; const grd_args *args; } ranges;
+/* ---- add_relu ---- */
 
-static const grd_cpu_table *kernels(const grd_impl *impl) { return impl->state; }
+typedef struct ranges { const grd_impl *impl; const grd_args *args; } ranges;
+typedef struct table_state { const grd_cpu_table *cpu; } table_state;
+
+static const grd_cpu_table *kernels(const grd_impl *impl) { return ((const table_state *)impl->state)->cpu; }
 
 static void add_relu_range(void *ctx, int64_t begin, int64_t end)
 {
@@ -45,16 +47,36 @@ static void add_relu_backward(const grd_impl *impl, const grd_args *args)
     grd_parallel_for(impl->threads, grd_count(args->in_shape), GRAIN, add_relu_gradient_range, &r);
 }
 
+static GRD_CPU_PREPARE(prepare_add_relu)
+{
+    (void)node;
+    table_state *s = GRD_NEW(env->host, table_state);
+    if (!s)
+        return "out of memory";
+    s->cpu = grd_cpu();
+    impl->state = s;
+    impl->run = pass == GRD_FORWARD ? add_relu_forward : add_relu_backward;
+    return NULL;
+}
+
+/* ---- dispatch ---- */
+
 static const struct {
     const char *op;
-    void (*forward)(const grd_impl *, const grd_args *), (*backward)(const grd_impl *, const grd_args *);
+    const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *);
 } rows[] = {
-    { "add_relu", add_relu_forward, add_relu_backward },
+    { "add_relu", prepare_add_relu },
+    { "batchnorm", grd_cpu_batchnorm },
+    { "batchnorm_relu", grd_cpu_batchnorm },
+    { "batchnorm_add_relu", grd_cpu_batchnorm },
+    { "maxpool2d", grd_cpu_pool },
+    { "avgpool2d", grd_cpu_pool },
+    { "adaptive_avgpool2d", grd_cpu_pool },
+    { "concat", grd_cpu_concat },
 };
 
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)
 {
-    (void)env;
     if (pass == GRD_REORDER)
         return "no reorders";
     if (node->dtype != GRD_F32)
@@ -62,10 +84,13 @@ static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].op, node->op->name) != 0)
             continue;
-        impl->run = pass == GRD_FORWARD ? rows[i].forward : rows[i].backward;
-        impl->state = (void *)(uintptr_t)grd_cpu();
         snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
-        return NULL;
+        const char *reason = rows[i].prepare(impl, node, pass, env);
+        if (reason) {
+            grd_free(env->host, impl->state);
+            impl->state = NULL;
+        }
+        return reason;
     }
     return "no kernel for this op";
 }
@@ -74,8 +99,8 @@ static void run(const grd_impl *impl, const grd_args *args) { impl->run(impl, ar
 
 static void drop(grd_impl *impl, grd_host *host)
 {
-    (void)impl; /* the state is a constant table */
-    (void)host;
+    grd_free(host, impl->state);
+    impl->state = NULL;
 }
 
 const grd_backend grd_backend_cpu = { "cpu", prepare, run, drop };

@@ -33,6 +33,21 @@ typedef struct grd_act_job {
     float slope;
 } grd_act_job;
 
+/* Batch norm: per channel, first the one the run begins with. */
+typedef struct grd_bn_job {
+    const float *mean, *scale, *shift; /* y = (x - mean) scale + shift */
+    const float *offset, *slope;       /* bn_grad: dx = scale (g - offset - (x - mean) slope) */
+    bool relu;                         /* behind it */
+} grd_bn_job;
+
+/* Pooling of one run: h x w places to oh x ow, `lanes` (16, 8 or 1) channels each. */
+typedef struct grd_pool_job {
+    int64_t h, w, oh, ow, lanes;
+    int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    bool adaptive;  /* windows follow from the sizes */
+    bool count_pad; /* average: the border counts */
+} grd_pool_job;
+
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
     X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
@@ -45,7 +60,19 @@ typedef struct grd_act_job {
     X(void, add_relu, (float *y, const float *a, const float *b, int64_t n))                                       \
     X(void, relu_gradient, (float *dx, const float *y, const float *dy, int64_t n))                                \
     X(void, act_bias, (const grd_act_job *job))                                                                    \
-    X(void, act_gradient, (const grd_act_job *job))
+    X(void, act_gradient, (const grd_act_job *job))                                                                \
+    /* batch norm, one run of rows x lanes; sums are added to what is there; y: gate by it, NULL = by x */         \
+    X(void, bn_sums, (const float *x, const float *k, int64_t rows, int64_t lanes, double *sum, double *square))   \
+    X(void, bn_apply,                                                                                              \
+      (const grd_bn_job *job, const float *x, const float *add, float *y, int64_t rows, int64_t lanes))            \
+    X(void, bn_grad_sums,                                                                                          \
+      (const grd_bn_job *job, const float *x, const float *dy, const float *y, int64_t rows, int64_t lanes, double *sum, double *product)) \
+    X(void, bn_grad,                                                                                               \
+      (const grd_bn_job *job, const float *x, const float *dy, const float *y, float *dx, float *dadd, int64_t rows, int64_t lanes)) \
+    X(void, maxpool, (const grd_pool_job *job, const float *x, float *y, uint8_t *where))                          \
+    X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
+    X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
+    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))
 
 typedef struct grd_cpu_table {
 #define GRD_CPU_MEMBER(result, name, args) result (*name) args;
