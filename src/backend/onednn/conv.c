@@ -1,6 +1,6 @@
 /* conv2d and conv2d_act. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the
- * weights' anew. Weights in groups have one dimension more for oneDNN than for us: they stay plain outside and are reordered
- * inside the step. */
+ * weights' anew. Weights in groups have one dimension more for oneDNN than for us, those of Winograd a form only it knows: they stay
+ * plain outside and are reordered inside the step. Each direction runs by Winograd if the rule and oneDNN say so, else directly. */
 #include "backend/cpu/kernels.h"
 #include "backend/onednn/program.h"
 
@@ -33,7 +33,7 @@ typedef struct builder {
     int64_t w_dims[5];
     shim_md any_x, any_w, any_y, b, plain_w;
     int made;            /* how many of the five */
-    dnnl_primitive_desc_t forward;
+    dnnl_primitive_desc_t forward, winograd; /* forward ones; winograd NULL: not by it */
 } builder;
 
 static shim_md_in described(dnnl_primitive_desc_t pd, dnnl_query_t what) { return dnnl_primitive_desc_query_md(pd, what, 0); }
@@ -91,7 +91,9 @@ static void read_options(builder *c)
         c->act = fused->act;
         c->slope = c->act == GRD_ACT_LEAKY_RELU ? (float)fused->slope : 0;
     }
-    c->geometry = (shim_conv){ { o->stride, o->stride_w }, { o->dilation - 1, o->dilation_w - 1 }, { o->pad, o->pad_w } };
+    c->geometry = (shim_conv){
+        { o->stride, o->stride_w }, { o->dilation - 1, o->dilation_w - 1 }, { o->pad, o->pad_w }, dnnl_convolution_direct
+    };
     const int64_t *w = n->in_shape[1].dim, g = o->groups;
     c->w_rank = g > 1 ? 5 : 4;
     if (g > 1)
@@ -137,6 +139,8 @@ static void release_all(builder *c)
         shim_md_release(all[i]);
     if (c->forward)
         dnnl_primitive_desc_destroy(c->forward);
+    if (c->winograd)
+        dnnl_primitive_desc_destroy(c->winograd);
 }
 
 /* Attributes of the forward convolution: its activation in the same pass over y. */
@@ -155,26 +159,58 @@ static bool append_activation(const builder *c, dnnl_primitive_attr_t attr)
     return ok;
 }
 
+/* A forward descriptor, or NULL. */
+static dnnl_primitive_desc_t describe_forward(builder *c, dnnl_alg_kind_t algorithm, bool activate)
+{
+    dnnl_primitive_attr_t attr;
+    dnnl_primitive_desc_t pd = NULL;
+    shim_md_in b = c->bias ? SHIM_MD(c->b) : NULL;
+    if (dnnl_primitive_attr_clone(&attr, c->p->attr) != dnnl_success)
+        return NULL;
+    c->geometry.algorithm = algorithm;
+    bool made = (!activate || append_activation(c, attr)) &&
+                shim_conv_forward(&pd, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b, SHIM_MD(c->any_y),
+                                  attr) == dnnl_success;
+    dnnl_primitive_attr_destroy(attr);
+    return made ? pd : NULL;
+}
+
+/* Where Winograd pays: 3x3 at stride 1 with 32 channels or more on both sides (measured; oneDNN has it for AVX-512 only). */
+static bool winograd_pays(const builder *c)
+{
+    const int64_t *w = c->w_dims;
+    const shim_conv *g = &c->geometry;
+    bool plain_3x3 = c->w_rank == 4 && w[2] == 3 && w[3] == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->dilation[0] == 0 &&
+                     g->dilation[1] == 0;
+    return plain_3x3 && w[0] >= 32 && w[1] >= 32;
+}
+
+static void note_name(const dnnl_primitive_desc_t pd, grd_impl *impl)
+{
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    snprintf(impl->name, sizeof impl->name, "%s", name);
+}
+
 /* The forward descriptor with its layouts: what runs forward, and the hint both backward ones ask for. NULL or the reason. */
 static const char *choose_forward(builder *c, grd_impl *impl, bool activate)
 {
-    const char *name = "";
-    shim_md_in b = c->bias ? SHIM_MD(c->b) : NULL;
-    dnnl_primitive_attr_t attr;
-    if (dnnl_primitive_attr_clone(&attr, c->p->attr) != dnnl_success)
-        return "out of memory";
-    bool made = (!activate || append_activation(c, attr)) &&
-                shim_conv_forward(&c->forward, c->p->engine, &c->geometry, SHIM_MD(c->any_x), SHIM_MD(c->any_w), b,
-                                  SHIM_MD(c->any_y), attr) == dnnl_success;
-    dnnl_primitive_attr_destroy(attr);
-    if (!made) {
-        c->forward = NULL;
+    c->forward = describe_forward(c, dnnl_convolution_direct, activate);
+    if (!c->forward)
         return "oneDNN has no convolution for these sizes";
-    }
-    dnnl_primitive_desc_query(c->forward, dnnl_query_impl_info_str, 0, &name);
-    if (strncmp(name, "ref", 3) == 0)
+    note_name(c->forward, impl);
+    if (strncmp(impl->name, "ref", 3) == 0)
         return "oneDNN has only its reference code for these sizes";
-    snprintf(impl->name, sizeof impl->name, "%s", name);
+    if (!winograd_pays(c))
+        return NULL;
+    c->winograd = describe_forward(c, dnnl_convolution_winograd, activate);
+    bool fits = c->winograd &&
+                dnnl_memory_desc_equal(described(c->winograd, dnnl_query_src_md), described(c->forward, dnnl_query_src_md)) &&
+                dnnl_memory_desc_equal(described(c->winograd, dnnl_query_dst_md), described(c->forward, dnnl_query_dst_md));
+    if (c->winograd && !fits) {
+        dnnl_primitive_desc_destroy(c->winograd);
+        c->winograd = NULL;
+    }
     return NULL;
 }
 
@@ -182,10 +218,11 @@ static const grd_dnn_slot slot_x = { GRD_DNN_IN, 0, 0 }, slot_w = { GRD_DNN_IN, 
                           slot_y = { GRD_DNN_OUT, 0, 0 }, slot_dx = { GRD_DNN_DIN, 0, 0 }, slot_dw = { GRD_DNN_DIN, 1, 0 },
                           slot_db = { GRD_DNN_DIN, 2, 0 };
 
-/* Where the primitive finds its weights: as they come, in the layout it wants, or (groups) reordered here. */
+/* Where the primitive finds its weights: as they come, in the layout it wants, or reordered here. */
 static grd_dnn_slot weights_in(builder *c, grd_impl *impl, shim_md_in wanted)
 {
-    if (c->w_rank == 4) {
+    grd_layout blocks;
+    if (c->w_rank == 4 && shim_md_blocks(wanted, &blocks)) {
         impl->in[1] = grd_dnn_layout(wanted, &c->node->in_shape[1], "oihw");
         return slot_w;
     }
@@ -206,14 +243,16 @@ static conv_state *activation_state(builder *c, shim_md_in y)
 
 static void build_forward(builder *c, grd_impl *impl)
 {
-    shim_md_in x = described(c->forward, dnnl_query_src_md), w = described(c->forward, dnnl_query_weights_md);
-    shim_md_in y = described(c->forward, dnnl_query_dst_md);
+    dnnl_primitive_desc_t pd = c->winograd ? c->winograd : c->forward;
+    shim_md_in x = described(pd, dnnl_query_src_md), w = described(pd, dnnl_query_weights_md);
+    shim_md_in y = described(pd, dnnl_query_dst_md);
+    note_name(pd, impl);
     activation_state(c, y);
     c->p->after = c->act == GRD_ACT_RELU ? relu_forward : NULL;
     grd_dnn_slot weights = weights_in(c, impl, w);
     impl->in[0] = grd_dnn_layout(x, &c->node->in_shape[0], "nchw");
     impl->out[0] = grd_dnn_layout(y, &c->node->out_shape[0], "nchw");
-    grd_dnn_add(c->p, c->forward);
+    grd_dnn_add(c->p, pd);
     grd_dnn_arg(c->p, DNNL_ARG_SRC, x, slot_x);
     grd_dnn_arg(c->p, DNNL_ARG_WEIGHTS, w, weights);
     if (c->bias)
@@ -223,14 +262,39 @@ static void build_forward(builder *c, grd_impl *impl)
 
 /* ---- backward ---- */
 
-static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz)
+/* By Winograd if that is to be and can be, else directly; NULL: neither. */
+static dnnl_primitive_desc_t describe_backward_data(builder *c, shim_md_in x, shim_md_in y)
 {
     dnnl_primitive_desc_t pd;
-    if (shim_conv_backward_data(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), y, c->forward, c->p->attr) !=
-        dnnl_success) {
+    for (int winograd = c->winograd != NULL; winograd >= 0; winograd--) {
+        c->geometry.algorithm = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+        if (shim_conv_backward_data(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), y, winograd ? c->winograd : c->forward,
+                                    c->p->attr) == dnnl_success)
+            return pd;
+    }
+    return NULL;
+}
+
+static dnnl_primitive_desc_t describe_backward_weights(builder *c, shim_md_in x, shim_md_in b, shim_md_in y)
+{
+    dnnl_primitive_desc_t pd;
+    for (int winograd = c->winograd != NULL; winograd >= 0; winograd--) {
+        c->geometry.algorithm = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+        if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y,
+                                       winograd ? c->winograd : c->forward, c->p->attr) == dnnl_success)
+            return pd;
+    }
+    return NULL;
+}
+
+static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz)
+{
+    dnnl_primitive_desc_t pd = describe_backward_data(c, x, y);
+    if (!pd) {
         c->p->failed = true;
         return;
     }
+    note_name(pd, impl);
     shim_md_in w = described(pd, dnnl_query_weights_md);
     grd_dnn_slot weights = weights_in(c, impl, w);
     impl->din[0] = grd_dnn_layout(x, &c->node->in_shape[0], "nchw");
@@ -244,10 +308,8 @@ static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_m
 static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz, bool want_dw,
                                    bool want_db)
 {
-    dnnl_primitive_desc_t pd;
-    shim_md_in b = want_db ? SHIM_MD(c->b) : NULL;
-    if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y, c->forward, c->p->attr) !=
-        dnnl_success) {
+    dnnl_primitive_desc_t pd = describe_backward_weights(c, x, want_db ? SHIM_MD(c->b) : NULL, y);
+    if (!pd) {
         c->p->failed = true;
         return;
     }

@@ -11,6 +11,7 @@
 
 typedef struct shim_conv { /* sizes along height, width; dilation 0 = dense */
     dnnl_dims_t stride, dilation, pad;
+    dnnl_alg_kind_t algorithm;
 } shim_conv;
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -67,7 +68,7 @@ static inline bool shim_md_blocks(shim_md_in md, grd_layout *l)
 static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
                                               shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_convolution_direct, x, w, b, y,
+    return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, c->algorithm, x, w, b, y,
                                                           c->stride, c->dilation, c->pad, c->pad, attr);
 }
 
@@ -75,7 +76,7 @@ static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, d
                                                     shim_md_in dx, shim_md_in w, shim_md_in dy, shim_pd_in forward,
                                                     const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, dnnl_convolution_direct, dx, w, dy, c->stride,
+    return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, c->algorithm, dx, w, dy, c->stride,
                                                                 c->dilation, c->pad, c->pad, forward, attr);
 }
 
@@ -83,7 +84,7 @@ static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd
                                                        shim_md_in x, shim_md_in dw, shim_md_in db, shim_md_in dy,
                                                        shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, dnnl_convolution_direct, x, dw, db, dy, c->stride,
+    return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, c->algorithm, x, dw, db, dy, c->stride,
                                                                    c->dilation, c->pad, c->pad, forward, attr);
 }
 
@@ -132,7 +133,7 @@ static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_en
                                               shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, x, w, b,
+    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, c->algorithm, x, w, b,
                                                                       y, c->stride, c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
 }
@@ -142,7 +143,7 @@ static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, d
                                                     const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, dx, w, dy, c->stride,
+    dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(&d, c->algorithm, dx, w, dy, c->stride,
                                                                             c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
@@ -152,7 +153,7 @@ static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd
                                                        shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, x, dw, db, dy,
+    dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(&d, c->algorithm, x, dw, db, dy,
                                                                                c->stride, c->dilation, c->pad, c->pad);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
