@@ -1,5 +1,5 @@
 /* From `model` to layers. An entry is NAME, {NAME: value} or {NAME: {...}}, with `as: NAME` beside it; NAME is a block, a
- * layer, or one of the two joins concat and add. $NAME stands for a constant of `model` or an argument of a block. */
+ * layer, one of the two joins concat and add, or residual (a list of layers whose result is added to what went in). $NAME stands for a constant of `model` or an argument of a block. */
 #include "config/build.h"
 
 #include "base/options.h"
@@ -285,6 +285,47 @@ static grd_status build_block(grd_builder *b, const grd_row_ref *row, const grd_
     return status;
 }
 
+/* ---- residual ---- */
+
+/* A list of layers in a scope of its own, or (NULL) in the current one. */
+static grd_status build_branch(grd_builder *b, const grd_yaml *list, const char *scope, grd_var *x)
+{
+    if (scope)
+        grd_scope_push(b->net->graph, scope);
+    grd_status status = build_list(b, NULL, list, x);
+    if (scope)
+        grd_scope_pop(b->net->graph);
+    return status;
+}
+
+/* {residual: [layers]}: y = x + layers(x); {residual: {layers: [...], shortcut: [...]}}: y = shortcut(x) + layers(x). Parameters are
+ * named by the layer's number, those of the shortcut behind "shortcut.". */
+static grd_status build_residual(grd_builder *b, const grd_row_ref *row, const char *as, grd_var *x)
+{
+    const grd_yaml *value = row->value, *layers = value, *shortcut = NULL;
+    if (value && value->kind == GRD_YAML_MAP) {
+        GRD_TRY(grd_check_keys(b->host, "residual", value, NULL, NULL, "layers shortcut"));
+        layers = grd_yaml_get(value, "layers");
+        shortcut = grd_yaml_get(value, "shortcut");
+    }
+    if (!layers || layers->kind != GRD_YAML_LIST || (shortcut && shortcut->kind != GRD_YAML_LIST))
+        return grd_yaml_fail(b->host, value ? value : row->node,
+                             "residual: expected a list of layers, or {layers: [...], shortcut: [...]}");
+    if (b->depth == MAX_NESTING)
+        return grd_yaml_fail(b->host, row->node, "residual: nested deeper than %d", MAX_NESTING);
+    grd_var around = *x;
+    grd_scope_push(b->net->graph, as);
+    b->depth++;
+    grd_status status = build_branch(b, layers, NULL, x);
+    if (status == GRD_OK && shortcut)
+        status = build_branch(b, shortcut, "shortcut", &around);
+    b->depth--;
+    if (status == GRD_OK)
+        *x = grd_add(*x, around);
+    grd_scope_pop(b->net->graph);
+    return status != GRD_OK || grd_valid(*x) ? status : grd_graph_error(b, row->node);
+}
+
 /* ---- layers ---- */
 
 static const char *known_name(const void *ctx, int i)
@@ -296,7 +337,9 @@ static const char *known_name(const void *ctx, int i)
     i -= n_blocks;
     if (i < N_JOINS)
         return joins[i].name;
-    const grd_layer *layer = grd_layer_at(b->stage->pipeline->ctx, i - N_JOINS);
+    if (i == N_JOINS)
+        return "residual";
+    const grd_layer *layer = grd_layer_at(b->stage->pipeline->ctx, i - N_JOINS - 1);
     return layer ? layer->name : NULL;
 }
 
@@ -357,7 +400,14 @@ static grd_status build_entry(grd_builder *b, const grd_yaml *args, const grd_ya
     const char *as = as_node ? as_node->text : NULL;
     const grd_yaml *block = grd_yaml_get(b->blocks, row.name);
     const join_row *join = find_join(row.name);
-    GRD_TRY(block ? build_block(b, &row, block, as, x) : join ? build_join(b, &row, join, x) : build_layer(b, &row, as, x));
+    if (block)
+        GRD_TRY(build_block(b, &row, block, as, x));
+    else if (join)
+        GRD_TRY(build_join(b, &row, join, x));
+    else if (strcmp(row.name, "residual") == 0)
+        GRD_TRY(build_residual(b, &row, as, x));
+    else
+        GRD_TRY(build_layer(b, &row, as, x));
     const char *name = scope_name(b, node);
     return name ? grd_name_value(b, entry, name, *x) : GRD_OK;
 }
