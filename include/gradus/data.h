@@ -18,7 +18,7 @@ typedef struct grd_field {
     grd_dtype dtype;             /* of the sample's data */
     grd_shape shape;             /* without a batch dimension; -1 = varies from sample to sample (refused so far) */
     double lo, hi;               /* range promised by the source, checked by grd_dataset_verify; lo == hi: unknown */
-    int64_t classes;             /* of a class index: number of classes; else 0 */
+    int64_t classes;             /* of class indices (i32, one or an array): number of classes; else 0 */
 } grd_field;
 
 /* One sample: for each field a buffer that the caller owns and that holds grd_count(&shape[i]) elements of the field's dtype. */

@@ -19,6 +19,13 @@ typedef struct grd_conv2d_opts {
     int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups;
     bool no_bias;
 } grd_conv2d_opts;
+typedef struct grd_conv_transpose2d_opts {
+    const char *as;
+    int64_t out;
+    int64_t kernel, kernel_w;
+    int64_t stride, stride_w, pad, pad_w, output_pad, output_pad_w, dilation, dilation_w, groups;
+    bool no_bias;
+} grd_conv_transpose2d_opts;
 typedef struct grd_batchnorm_opts { const char *as; double momentum, eps; } grd_batchnorm_opts;
 typedef struct grd_groupnorm_opts { const char *as; int64_t groups; double eps; bool no_affine; } grd_groupnorm_opts;
 typedef struct grd_layernorm_opts { const char *as; int64_t dims; double eps; bool no_affine; } grd_layernorm_opts;
@@ -29,6 +36,7 @@ typedef struct grd_prelu_opts { const char *as; int64_t num; double init; } grd_
 
 GRD_API grd_var grd_linear(grd_var x, const grd_linear_opts *opts);
 GRD_API grd_var grd_conv2d(grd_var x, const grd_conv2d_opts *opts);
+GRD_API grd_var grd_conv_transpose2d(grd_var x, const grd_conv_transpose2d_opts *opts);
 GRD_API grd_var grd_batchnorm(grd_var x, const grd_batchnorm_opts *opts); /* [N,C] or [N,C,H,W] */
 GRD_API grd_var grd_groupnorm(grd_var x, const grd_groupnorm_opts *opts);
 GRD_API grd_var grd_layernorm(grd_var x, const grd_layernorm_opts *opts);

@@ -39,6 +39,9 @@ typedef struct grd_adaptive_pool2d_opts { int64_t size, size_w; } grd_adaptive_p
 typedef struct grd_f_conv2d_opts {
     int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups; /* 1, 0, 1, 1 */
 } grd_f_conv2d_opts;
+typedef struct grd_f_conv_transpose2d_opts {
+    int64_t stride, stride_w, pad, pad_w, output_pad, output_pad_w, dilation, dilation_w, groups; /* 1, 0, 0, 1, 1 */
+} grd_f_conv_transpose2d_opts;
 typedef struct grd_f_batchnorm_opts { double momentum, eps; bool frozen; } grd_f_batchnorm_opts; /* 0.1, 1e-5; frozen: running statistics in training too */
 typedef struct grd_f_groupnorm_opts { int64_t groups; double eps; } grd_f_groupnorm_opts;  /* required, 1e-5 */
 typedef struct grd_f_layernorm_opts { int64_t dims; double eps; } grd_f_layernorm_opts;    /* 1: how many last dimensions; 1e-5 */
@@ -72,6 +75,7 @@ typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; } grd
     X(UNARY_O, softmax, softmax) X(UNARY_O, log_softmax, softmax)                                                          \
     /* products, convolution, pooling */                                                                                   \
     X(BINARY_O, matmul, matmul) X(ROW, linear, void) X(ROW, conv2d, f_conv2d)                                              \
+    X(ROW, conv_transpose2d, f_conv_transpose2d)                                                                           \
     X(UNARY_O, maxpool2d, pool2d) X(UNARY_O, avgpool2d, pool2d) X(UNARY_O, adaptive_avgpool2d, adaptive_pool2d)            \
     /* norms, embedding, recurrence */                                                                                     \
     X(ROW, prelu, void) X(ROW, batchnorm, f_batchnorm) X(ROW, groupnorm, f_groupnorm) X(ROW, layernorm, f_layernorm)       \
@@ -102,6 +106,7 @@ GRD_API grd_var grd_dropout2d(grd_var x, double p); /* whole channels */
 #define GRD_NONE ((grd_var){ NULL, -1 })
 GRD_API grd_var grd_f_linear(grd_var x, grd_var w, grd_var b);  /* x[...,I] w[O,I] b[O] */
 GRD_API grd_var grd_f_conv2d(grd_var x, grd_var w, grd_var b, const grd_f_conv2d_opts *opts); /* x[N,C,H,W] w[O,C/groups,K,K] b[O] */
+GRD_API grd_var grd_f_conv_transpose2d(grd_var x, grd_var w, grd_var b, const grd_f_conv_transpose2d_opts *opts); /* w[C,O/groups,K,K] */
 GRD_API grd_var grd_f_prelu(grd_var x, grd_var w);              /* w[1] or w[C] */
 GRD_API grd_var grd_f_batchnorm(grd_var x, grd_var w, grd_var b, grd_var mean, grd_var var, grd_var count, const grd_f_batchnorm_opts *opts);
 GRD_API grd_var grd_f_groupnorm(grd_var x, grd_var w, grd_var b, const grd_f_groupnorm_opts *opts);

@@ -42,7 +42,7 @@ grd_status grd_dataset_verify(grd_ctx *ctx, const grd_dataset *d, int64_t *count
 {
     grd_host *host = &ctx->host;
     int label = grd_field_find(d->field, d->source->n_fields, "label");
-    if (counts && (label < 0 || d->field[label].classes < 1))
+    if (counts && (label < 0 || d->field[label].classes < 1 || grd_count(&d->field[label].shape) != 1))
         return grd_fail(host, GRD_ERR_ARG, "verify: no class index \"label\" to count");
     if (counts && d->field[label].classes > n_counts)
         return grd_fail(host, GRD_ERR_ARG, "verify: room for %lld counts, there are %lld classes", (long long)n_counts,

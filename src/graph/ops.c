@@ -45,6 +45,11 @@ grd_var grd_f_conv2d(grd_var x, grd_var w, grd_var b, const grd_f_conv2d_opts *o
     return apply_given("conv2d", opts, (grd_var[]){ x, w, b }, 3);
 }
 
+grd_var grd_f_conv_transpose2d(grd_var x, grd_var w, grd_var b, const grd_f_conv_transpose2d_opts *opts)
+{
+    return apply_given("conv_transpose2d", opts, (grd_var[]){ x, w, b }, 3);
+}
+
 grd_var grd_f_prelu(grd_var x, grd_var w) { return grd_apply("prelu", NULL, (grd_var[]){ x, w }, 2); }
 
 grd_var grd_f_batchnorm(grd_var x, grd_var w, grd_var b, grd_var mean, grd_var var, grd_var count, const grd_f_batchnorm_opts *opts)

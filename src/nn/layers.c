@@ -109,6 +109,53 @@ const grd_layer grd_layer_conv2d = {
 
 grd_var grd_conv2d(grd_var x, const grd_conv2d_opts *opts) { return grd_layer_apply(&grd_layer_conv2d, x, opts ? opts->as : NULL, opts); }
 
+/* ---- conv_transpose2d ---- */
+
+static const grd_option conv_transpose2d_options[] = {
+    GRD_INT_REQUIRED(grd_conv_transpose2d_opts, out, 1, 1e9, "output channels"),
+    GRD_PAIR_REQUIRED(grd_conv_transpose2d_opts, kernel, 1, 1e6, "kernel size"),
+    GRD_PAIR(grd_conv_transpose2d_opts, stride, 1, 1, 1e6, "step of the window over the output"),
+    GRD_PAIR(grd_conv_transpose2d_opts, pad, 0, 0, 1e6, "border of the output that is left out"),
+    GRD_PAIR(grd_conv_transpose2d_opts, output_pad, 0, 0, 1e6, "rows and columns more at the output's end"),
+    GRD_PAIR(grd_conv_transpose2d_opts, dilation, 1, 1, 1e6, "distance of kernel points"),
+    GRD_INT(grd_conv_transpose2d_opts, groups, 1, 1, 1e9, "groups of channels that do not see each other"),
+    GRD_FLAG_ON(grd_conv_transpose2d_opts, bias, "add a bias (off before a batch norm)"),
+    GRD_END
+};
+
+static grd_var build_conv_transpose2d(grd_var x, const void *options)
+{
+    const grd_conv_transpose2d_opts *o = options;
+    int64_t in = fixed_dim(x, 1, "conv_transpose2d");
+    if (!in)
+        return invalid(x);
+    if (in % o->groups || o->out % o->groups)
+        return grd_graph_fail(x.graph, GRD_ERR_SHAPE,
+                              "conv_transpose2d: %lld input and %lld output channels do not divide into %lld groups", (long long)in,
+                              (long long)o->out, (long long)o->groups);
+    double fan_in = (double)(o->out / o->groups * o->kernel * o->kernel_w); /* as PyTorch: the weight's second dimension */
+    grd_var w = grd_param(x.graph, "weight", uniform(fan_in), 4, (int64_t[]){ in, o->out / o->groups, o->kernel, o->kernel_w });
+    grd_var b = o->no_bias ? GRD_NONE : vector(x.graph, "bias", uniform(fan_in), o->out);
+    return grd_f_conv_transpose2d(
+        x, w, b,
+        &(grd_f_conv_transpose2d_opts){ .stride = o->stride, .stride_w = o->stride_w, .pad = o->pad, .pad_w = or_zero(o->pad_w),
+                                        .output_pad = o->output_pad, .output_pad_w = or_zero(o->output_pad_w),
+                                        .dilation = o->dilation, .dilation_w = o->dilation_w, .groups = o->groups });
+}
+
+const grd_layer grd_layer_conv_transpose2d = {
+    .name = "conv_transpose2d",
+    .doc = "Transposed 2-D convolution of x [N,C,H,W] with W [C, out/groups, K, K]: stride 2 doubles the picture",
+    .options = conv_transpose2d_options,
+    .options_size = sizeof(grd_conv_transpose2d_opts),
+    .build = build_conv_transpose2d,
+};
+
+grd_var grd_conv_transpose2d(grd_var x, const grd_conv_transpose2d_opts *opts)
+{
+    return grd_layer_apply(&grd_layer_conv_transpose2d, x, opts ? opts->as : NULL, opts);
+}
+
 /* ---- norms ---- */
 
 static const grd_option batchnorm_options[] = {

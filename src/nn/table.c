@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const grd_layer *const with_parameters[] = { &grd_layer_linear,    &grd_layer_conv2d,    &grd_layer_batchnorm, &grd_layer_groupnorm,
+static const grd_layer *const with_parameters[] = { &grd_layer_linear,    &grd_layer_conv2d,    &grd_layer_conv_transpose2d, &grd_layer_batchnorm, &grd_layer_groupnorm,
                                                     &grd_layer_layernorm, &grd_layer_embedding, &grd_layer_lstm,      &grd_layer_prelu };
 enum { N_WITH = sizeof with_parameters / sizeof *with_parameters };
 

@@ -1,6 +1,6 @@
-/* conv2d and conv2d_act. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the
- * weights' anew. Weights in groups have one dimension more for oneDNN than for us, those of Winograd a form only it knows: they stay
- * plain outside and are reordered inside the step. Each direction runs by Winograd if the rule and oneDNN say so, else directly. */
+/* conv2d, conv2d_act and conv_transpose2d. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the
+ * weights' anew. Weights in groups have one dimension more for oneDNN than for us, transposed ones another order, those of Winograd a
+ * form only it knows: they stay plain outside and are reordered inside the step. Each direction runs by Winograd if the rule and oneDNN say so, else directly. */
 #include "backend/cpu/kernels.h"
 #include "backend/onednn/program.h"
 
@@ -30,7 +30,9 @@ typedef struct builder {
     float slope;
     bool bias;
     int w_rank;          /* 5 with groups */
-    int64_t w_dims[5];
+    int64_t w_dims[5];   /* [groups] outputs, inputs, height, width */
+    int64_t outputs;
+    bool same_weights;   /* oneDNN sees them as we do */
     shim_md any_x, any_w, any_y, b, plain_w;
     int made;            /* how many of the five */
     dnnl_primitive_desc_t forward, winograd; /* forward ones; winograd NULL: not by it */
@@ -81,26 +83,70 @@ static void gradient_before(const grd_impl *impl, const grd_args *args)
 
 /* ---- descriptors ---- */
 
-static void read_options(builder *c)
+static void read_conv(builder *c, const grd_f_conv2d_opts *o)
 {
-    const grd_node *n = c->node;
-    const grd_f_conv2d_opts *o = n->attr;
-    if (strcmp(n->op->name, "conv2d_act") == 0) {
-        const grd_conv2d_act_opts *fused = n->attr;
-        o = &fused->conv;
-        c->act = fused->act;
-        c->slope = c->act == GRD_ACT_LEAKY_RELU ? (float)fused->slope : 0;
-    }
-    c->geometry = (shim_conv){
-        { o->stride, o->stride_w }, { o->dilation - 1, o->dilation_w - 1 }, { o->pad, o->pad_w }, dnnl_convolution_direct
-    };
-    const int64_t *w = n->in_shape[1].dim, g = o->groups;
+    const int64_t *w = c->node->in_shape[1].dim, g = o->groups;
+    c->geometry = (shim_conv){ .stride = { o->stride, o->stride_w },
+                               .dilation = { o->dilation - 1, o->dilation_w - 1 },
+                               .pad = { o->pad, o->pad_w },
+                               .pad_end = { o->pad, o->pad_w } };
+    c->outputs = w[0];
     c->w_rank = g > 1 ? 5 : 4;
+    c->same_weights = g == 1;
     if (g > 1)
         memcpy(c->w_dims, (const int64_t[]){ g, w[0] / g, w[1], w[2], w[3] }, sizeof c->w_dims);
     else
         memcpy(c->w_dims, w, 4 * sizeof *w);
+}
+
+static void read_transposed(builder *c, const grd_f_conv_transpose2d_opts *o)
+{
+    const int64_t *w = c->node->in_shape[1].dim, g = o->groups;
+    c->geometry = (shim_conv){ .stride = { o->stride, o->stride_w },
+                               .dilation = { o->dilation - 1, o->dilation_w - 1 },
+                               .pad = { o->pad, o->pad_w },
+                               .pad_end = { o->pad - o->output_pad, o->pad_w - o->output_pad_w },
+                               .transposed = true };
+    c->outputs = w[1] * g;
+    c->w_rank = g > 1 ? 5 : 4;
+    if (g > 1)
+        memcpy(c->w_dims, (const int64_t[]){ g, w[1], w[0] / g, w[2], w[3] }, sizeof c->w_dims);
+    else
+        memcpy(c->w_dims, (const int64_t[]){ w[1], w[0], w[2], w[3] }, 4 * sizeof *w);
+}
+
+static void read_options(builder *c)
+{
+    const grd_node *n = c->node;
     c->bias = n->n_in > 2;
+    if (strcmp(n->op->name, "conv_transpose2d") == 0) {
+        read_transposed(c, n->attr);
+    } else if (strcmp(n->op->name, "conv2d_act") == 0) {
+        const grd_conv2d_act_opts *fused = n->attr;
+        read_conv(c, &fused->conv);
+        c->act = fused->act;
+        c->slope = c->act == GRD_ACT_LEAKY_RELU ? (float)fused->slope : 0;
+    } else {
+        read_conv(c, n->attr);
+    }
+}
+
+/* Our weights as they lie: [O,I,..] in order, or, transposed, [I,O,..] with inputs and outputs of w_dims changing places. */
+static bool describe_weights(const builder *c, shim_md *md)
+{
+    dnnl_dims_t dims = { 0 }, stride = { 0 };
+    int64_t step = 1;
+    int o = c->w_rank - 4, order[5] = { 0, 1, 2, 3, 4 };
+    if (c->geometry.transposed) {
+        order[o] = o + 1;
+        order[o + 1] = o;
+    }
+    for (int i = c->w_rank - 1; i >= 0; i--) {
+        dims[order[i]] = c->w_dims[order[i]];
+        stride[order[i]] = step;
+        step *= c->w_dims[order[i]];
+    }
+    return shim_md_by_strides(md, c->w_rank, dims, stride) == dnnl_success;
 }
 
 static bool any_md(int rank, const int64_t *size, shim_md *md)
@@ -123,10 +169,10 @@ static bool describe_all(builder *c)
     if (!any_md(4, n->out_shape[0].dim, &c->any_y))
         return false;
     c->made++;
-    if (!grd_dnn_plain(1, &n->in_shape[1].dim[0], &c->b))
+    if (!grd_dnn_plain(1, &c->outputs, &c->b))
         return false;
     c->made++;
-    if (!grd_dnn_plain(c->w_rank, c->w_dims, &c->plain_w))
+    if (!describe_weights(c, &c->plain_w))
         return false;
     c->made++;
     return true;
@@ -180,7 +226,7 @@ static bool winograd_pays(const builder *c)
 {
     const int64_t *w = c->w_dims;
     const shim_conv *g = &c->geometry;
-    bool plain_3x3 = c->w_rank == 4 && w[2] == 3 && w[3] == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->dilation[0] == 0 &&
+    bool plain_3x3 = c->same_weights && w[2] == 3 && w[3] == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->dilation[0] == 0 &&
                      g->dilation[1] == 0;
     return plain_3x3 && w[0] >= 32 && w[1] >= 32;
 }
@@ -222,7 +268,7 @@ static const grd_dnn_slot slot_x = { GRD_DNN_IN, 0, 0 }, slot_w = { GRD_DNN_IN, 
 static grd_dnn_slot weights_in(builder *c, grd_impl *impl, shim_md_in wanted)
 {
     grd_layout blocks;
-    if (c->w_rank == 4 && shim_md_blocks(wanted, &blocks)) {
+    if (c->same_weights && shim_md_blocks(wanted, &blocks)) {
         impl->in[1] = grd_dnn_layout(wanted, &c->node->in_shape[1], "oihw");
         return slot_w;
     }
@@ -314,9 +360,9 @@ static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shi
         return;
     }
     shim_md_in dw = described(pd, dnnl_query_diff_weights_md);
-    bool direct = want_dw && (c->w_rank == 4 || dnnl_memory_desc_equal(dw, SHIM_MD(c->plain_w)));
+    bool direct = want_dw && (c->same_weights || dnnl_memory_desc_equal(dw, SHIM_MD(c->plain_w)));
     grd_dnn_slot target = direct ? slot_dw : grd_dnn_temp(c->p, dnnl_memory_desc_get_size(dw));
-    if (direct && c->w_rank == 4)
+    if (direct && c->same_weights)
         impl->din[1] = grd_dnn_layout(dw, &c->node->in_shape[1], "oihw");
     grd_dnn_add(c->p, pd);
     grd_dnn_arg(c->p, DNNL_ARG_SRC, x, slot_x);

@@ -9,6 +9,7 @@ static const struct {
 } rows[] = {
     { "linear", grd_onednn_linear }, { "linear_act", grd_onednn_linear }, { "matmul", grd_onednn_matmul },
     { "conv2d", grd_onednn_conv2d }, { "conv2d_act", grd_onednn_conv2d },
+    { "conv_transpose2d", grd_onednn_conv2d },
 };
 
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)

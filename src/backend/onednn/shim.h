@@ -10,8 +10,9 @@
 #include <string.h>
 
 typedef struct shim_conv { /* sizes along height, width; dilation 0 = dense */
-    dnnl_dims_t stride, dilation, pad;
+    dnnl_dims_t stride, dilation, pad, pad_end;
     dnnl_alg_kind_t algorithm;
+    bool transposed; /* a deconvolution */
 } shim_conv;
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -68,24 +69,33 @@ static inline bool shim_md_blocks(shim_md_in md, grd_layout *l)
 static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
                                               shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
+    if (c->transposed)
+        return dnnl_deconvolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, dnnl_deconvolution_direct, x, w, b,
+                                                                y, c->stride, c->dilation, c->pad, c->pad_end, attr);
     return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, c->algorithm, x, w, b, y,
-                                                          c->stride, c->dilation, c->pad, c->pad, attr);
+                                                          c->stride, c->dilation, c->pad, c->pad_end, attr);
 }
 
 static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
                                                     shim_md_in dx, shim_md_in w, shim_md_in dy, shim_pd_in forward,
                                                     const_dnnl_primitive_attr_t attr)
 {
+    if (c->transposed)
+        return dnnl_deconvolution_backward_data_primitive_desc_create(pd, engine, dnnl_deconvolution_direct, dx, w, dy, c->stride,
+                                                                      c->dilation, c->pad, c->pad_end, forward, attr);
     return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, c->algorithm, dx, w, dy, c->stride,
-                                                                c->dilation, c->pad, c->pad, forward, attr);
+                                                                c->dilation, c->pad, c->pad_end, forward, attr);
 }
 
 static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c,
                                                        shim_md_in x, shim_md_in dw, shim_md_in db, shim_md_in dy,
                                                        shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
+    if (c->transposed)
+        return dnnl_deconvolution_backward_weights_primitive_desc_create(pd, engine, dnnl_deconvolution_direct, x, dw, db, dy,
+                                                                         c->stride, c->dilation, c->pad, c->pad_end, forward, attr);
     return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, c->algorithm, x, dw, db, dy, c->stride,
-                                                                   c->dilation, c->pad, c->pad, forward, attr);
+                                                                   c->dilation, c->pad, c->pad_end, forward, attr);
 }
 
 static inline dnnl_status_t shim_append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
@@ -132,9 +142,14 @@ static inline bool shim_md_blocks(shim_md_in md, grd_layout *l)
 static inline dnnl_status_t shim_conv_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, const shim_conv *c, shim_md_in x,
                                               shim_md_in w, shim_md_in b, shim_md_in y, const_dnnl_primitive_attr_t attr)
 {
-    dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, c->algorithm, x, w, b,
-                                                                      y, c->stride, c->dilation, c->pad, c->pad);
+    dnnl_convolution_desc_t d; /* a deconvolution's is the same type */
+    dnnl_status_t status;
+    if (c->transposed)
+        status = dnnl_dilated_deconvolution_forward_desc_init(&d, dnnl_forward_training, dnnl_deconvolution_direct, x, w, b, y,
+                                                              c->stride, c->dilation, c->pad, c->pad_end);
+    else
+        status = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_training, c->algorithm, x, w, b, y, c->stride,
+                                                            c->dilation, c->pad, c->pad_end);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
 }
 
@@ -143,8 +158,13 @@ static inline dnnl_status_t shim_conv_backward_data(dnnl_primitive_desc_t *pd, d
                                                     const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(&d, c->algorithm, dx, w, dy, c->stride,
-                                                                            c->dilation, c->pad, c->pad);
+    dnnl_status_t status;
+    if (c->transposed)
+        status = dnnl_dilated_deconvolution_backward_data_desc_init(&d, dnnl_deconvolution_direct, dx, w, dy, c->stride, c->dilation,
+                                                                    c->pad, c->pad_end);
+    else
+        status = dnnl_dilated_convolution_backward_data_desc_init(&d, c->algorithm, dx, w, dy, c->stride, c->dilation, c->pad,
+                                                                  c->pad_end);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
 
@@ -153,8 +173,13 @@ static inline dnnl_status_t shim_conv_backward_weights(dnnl_primitive_desc_t *pd
                                                        shim_pd_in forward, const_dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t d;
-    dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(&d, c->algorithm, x, dw, db, dy,
-                                                                               c->stride, c->dilation, c->pad, c->pad);
+    dnnl_status_t status;
+    if (c->transposed)
+        status = dnnl_dilated_deconvolution_backward_weights_desc_init(&d, dnnl_deconvolution_direct, x, dw, db, dy, c->stride,
+                                                                       c->dilation, c->pad, c->pad_end);
+    else
+        status = dnnl_dilated_convolution_backward_weights_desc_init(&d, c->algorithm, x, dw, db, dy, c->stride, c->dilation,
+                                                                     c->pad, c->pad_end);
     return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, forward);
 }
 
