@@ -18,8 +18,8 @@ static grd_status read_classes(const grd_dataset *d, const char *who, const char
 {
     grd_host *host = &d->ctx->host;
     int f = grd_field_find(d->field, d->source->n_fields, name);
-    if (f < 0 || d->field[f].classes < 1)
-        return grd_fail(host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no class index is field", name);
+    if (f < 0 || d->field[f].classes < 1 || grd_count(&d->field[f].shape) != 1)
+        return grd_fail(host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no single class index is field", name);
     if (c->of && c->field == f)
         return GRD_OK;
     grd_free(host, c->of);

@@ -205,7 +205,7 @@ static void impossible_fields_are_refused_with_a_sentence(void **state)
         { { { .name = "x" }, { .name = "" } }, "field 1 has no name" },
         { { { .name = "x", .dtype = GRD_I64 }, { .name = "y" } }, "field \"x\" has dtype 3, expected f32, i32 or u8" },
         { { { .name = "x", .classes = 3 }, { .name = "y" } },
-          "field \"x\" has 3 classes, dtype f32 and shape []; a class index is one i32" },
+          "field \"x\" has 3 classes, dtype f32 and shape []; class indices are i32" },
     };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         assert_int_not_equal(grd_dataset_from_arrays(ctx, 1, 2, bad[k].field, data, true, &d), GRD_OK);
@@ -327,7 +327,7 @@ static void bad_splits_are_refused_with_a_sentence(void **state)
           grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, 1, NULL, part));
     assert_null(part[0]);
     fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "lable", part));
-    fails(ctx, GRD_ERR_ARG, "split: no class index is field \"x\"",
+    fails(ctx, GRD_ERR_ARG, "split: no single class index is field \"x\"",
           grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "x", part));
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10 bad=4", &d));
     fails(ctx, GRD_ERR_DATA, "split: flaky: sample 3: flaky.bin: record 3: found rubbish",
