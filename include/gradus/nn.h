@@ -33,6 +33,8 @@ typedef struct grd_embedding_opts { const char *as; int64_t num, dim; int64_t pa
 typedef struct grd_lstm_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_lstm_opts;
 enum { GRD_LSTM_ALL = 1, GRD_LSTM_LAST }; /* output: all steps [N,T,H], or the last valid one [N,H] */
 typedef struct grd_prelu_opts { const char *as; int64_t num; double init; } grd_prelu_opts; /* 1, 0.25 */
+typedef struct grd_positions_opts { const char *as; double std; } grd_positions_opts; /* 0.02; GRD_ZERO: all zeros */
+typedef struct grd_self_attention_opts { const char *as; int64_t heads; bool causal, no_bias; } grd_self_attention_opts; /* 1 */
 
 GRD_API grd_var grd_linear(grd_var x, const grd_linear_opts *opts);
 GRD_API grd_var grd_conv2d(grd_var x, const grd_conv2d_opts *opts);
@@ -43,6 +45,8 @@ GRD_API grd_var grd_layernorm(grd_var x, const grd_layernorm_opts *opts);
 GRD_API grd_var grd_embedding(grd_var index, const grd_embedding_opts *opts);
 GRD_API grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts); /* lengths may be GRD_NONE */
 GRD_API grd_var grd_prelu(grd_var x, const grd_prelu_opts *opts);
+GRD_API grd_var grd_positions(grd_var x, const grd_positions_opts *opts); /* x[N,T,D] + weight[T,D] */
+GRD_API grd_var grd_self_attention(grd_var x, grd_var lengths, const grd_self_attention_opts *opts); /* x[N,T,D]; lengths may be GRD_NONE */
 
 /* ---- layers as rows: what a config's `layers` may name -------------------------------------- */
 

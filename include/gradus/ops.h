@@ -46,13 +46,14 @@ typedef struct grd_f_batchnorm_opts { double momentum, eps; bool frozen; } grd_f
 typedef struct grd_f_groupnorm_opts { int64_t groups; double eps; } grd_f_groupnorm_opts;  /* required, 1e-5 */
 typedef struct grd_f_layernorm_opts { int64_t dims; double eps; } grd_f_layernorm_opts;    /* 1: how many last dimensions; 1e-5 */
 typedef struct grd_f_embedding_opts { int64_t padding_idx; } grd_f_embedding_opts; /* -1 = none; GRD_ZERO = row 0: that row gets no gradient */
-typedef struct grd_cross_entropy_opts { int64_t ignore_index; double label_smoothing; } grd_cross_entropy_opts; /* -100, 0. Logits [N,C] or [N,C,...]; labels [N] or [N,...] */
+typedef struct grd_attention_opts { int64_t heads; bool causal; double scale; } grd_attention_opts; /* 1, false, 0: 1/sqrt(features of a head) */
+typedef struct grd_cross_entropy_opts { int64_t ignore_index; double label_smoothing; int64_t axis; } grd_cross_entropy_opts; /* -100, 0, 1: classes. Logits [N,C] or [N,C,...]; labels [N] or [N,...] */
 typedef struct grd_huber_opts { double delta; } grd_huber_opts;                       /* 1 */
 typedef struct grd_smooth_l1_opts { double beta; } grd_smooth_l1_opts;                /* 1; GRD_ZERO: l1 */
 typedef struct grd_bce_logits_opts { double pos_weight; } grd_bce_logits_opts;        /* 1 */
-typedef struct grd_focal_opts { double gamma, alpha; int64_t ignore_index; } grd_focal_opts; /* 2, 1 (factor), -100. Logits and labels as cross_entropy */
+typedef struct grd_focal_opts { double gamma, alpha; int64_t ignore_index, axis; } grd_focal_opts; /* 2, 1 (factor), -100, 1. Logits and labels as cross_entropy */
 typedef struct grd_loss_mix_opts { grd_reals factor; } grd_loss_mix_opts;              /* one per term, all 1 */
-typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; } grd_accuracy_opts; /* -100; 0: with one output, class 1 from this value on */
+typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; int64_t axis; } grd_accuracy_opts; /* -100; 0: with one output, class 1 from this value on; 1: classes */
 
 /* ---- the public rows -------------------------------------------------------------------------
  * X(kind, name):  UNARY (x)   UNARY_O (x, opts)   BINARY (a, b)   BINARY_O (a, b, opts)   MANY_O (list, n, opts)
@@ -79,7 +80,7 @@ typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; } grd
     X(UNARY_O, maxpool2d, pool2d) X(UNARY_O, avgpool2d, pool2d) X(UNARY_O, adaptive_avgpool2d, adaptive_pool2d)            \
     /* norms, embedding, recurrence */                                                                                     \
     X(ROW, prelu, void) X(ROW, batchnorm, f_batchnorm) X(ROW, groupnorm, f_groupnorm) X(ROW, layernorm, f_layernorm)       \
-    X(ROW, embedding, f_embedding) X(ROW, lstm, void)                                                                      \
+    X(ROW, embedding, f_embedding) X(ROW, lstm, void) X(ROW, attention, attention) X(ROW, attention_qkv, attention)        \
     /* losses: (sum, weight) */                                                                                            \
     X(ROW, cross_entropy, cross_entropy) X(BINARY, mse, void) X(BINARY, l1, void) X(BINARY_O, huber, huber)                \
     X(BINARY_O, smooth_l1, smooth_l1) X(BINARY, bce, void) X(BINARY_O, bce_logits, bce_logits)                             \
@@ -115,6 +116,9 @@ GRD_API grd_var grd_f_embedding(grd_var index, grd_var w, const grd_f_embedding_
 /* x[N,T,F] lengths[N] (or GRD_NONE) w_ih[4H,F] w_hh[4H,H] b_ih[4H] b_hh[4H] (or both GRD_NONE); gates i f g o.
  * Output 0: all steps [N,T,H], zero past a row's length; 1: last valid h [N,H]; 2: last valid c [N,H]. */
 GRD_API grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh);
+/* q[N,T,D] k[N,S,D] v[N,S,E] -> [N,T,E]; lengths[N] (i32) of the keys, or GRD_NONE. */
+GRD_API grd_var grd_attention(grd_var q, grd_var k, grd_var v, grd_var lengths, const grd_attention_opts *opts);
+GRD_API grd_var grd_attention_qkv(grd_var qkv, grd_var lengths, const grd_attention_opts *opts); /* qkv[N,T,3D] -> [N,T,D] */
 
 /* class_weight [C] or GRD_NONE. Labels i32. */
 GRD_API grd_var grd_cross_entropy(grd_var logits, grd_var labels, const grd_cross_entropy_opts *opts);

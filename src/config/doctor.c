@@ -81,6 +81,16 @@ static bool relu_at_the_end(patient *x)
     return true;
 }
 
+/* How many classes the output scores: dimension 1, or the last if only that leaves the labels' shape (sequences). */
+static int64_t scored_classes(const patient *x)
+{
+    const grd_shape out = grd_var_shape(x->net->output), labels = grd_var_shape(grd_find_input(x->net->graph, x->net->target));
+    bool fits = true;
+    for (int i = 1; i < labels.rank && i + 1 < out.rank; i++)
+        fits &= labels.dim[i] == out.dim[i + 1];
+    return out.dim[fits ? 1 : out.rank - 1];
+}
+
 /* Classes of the target and outputs of the model, for a loss that takes class indices. */
 static bool class_outputs(const patient *x, const char **field, int64_t *classes, int64_t *outputs)
 {
@@ -92,7 +102,7 @@ static bool class_outputs(const patient *x, const char **field, int64_t *classes
             continue;
         *field = f->name;
         *classes = f->classes;
-        *outputs = out.dim[1];
+        *outputs = scored_classes(x);
         return true;
     }
     return false;

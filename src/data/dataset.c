@@ -37,8 +37,8 @@ static grd_status check_field(grd_host *host, const char *who, const grd_field *
             return grd_fail(host, GRD_ERR_SHAPE, "%s: field \"%s\" has the impossible shape %s", who, f->name, shape);
     }
     if (f->classes < 0 || f->classes > INT32_MAX || (f->classes > 0 && f->dtype != GRD_I32))
-        return grd_fail(host, GRD_ERR_ARG, "%s: field \"%s\" has %lld classes and dtype %s; a class index is i32", who, f->name,
-                        (long long)f->classes, grd_dtype_name(f->dtype));
+        return grd_fail(host, GRD_ERR_ARG, "%s: field \"%s\" has %lld classes, dtype %s and shape %s; class indices are i32",
+                        who, f->name, (long long)f->classes, grd_dtype_name(f->dtype), shape);
     return GRD_OK;
 }
 

@@ -96,6 +96,16 @@ grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_v
     return apply_given("lstm", NULL, (grd_var[]){ x, w_ih, w_hh, b_ih, b_hh, lengths }, 6);
 }
 
+grd_var grd_attention(grd_var q, grd_var k, grd_var v, grd_var lengths, const grd_attention_opts *opts)
+{
+    return apply_given("attention", opts, (grd_var[]){ q, k, v, lengths }, 4);
+}
+
+grd_var grd_attention_qkv(grd_var qkv, grd_var lengths, const grd_attention_opts *opts)
+{
+    return apply_given("attention_qkv", opts, (grd_var[]){ qkv, lengths }, 2);
+}
+
 grd_var grd_loss_mix(const grd_var *loss, const double *factor, int n)
 {
     grd_loss_mix_opts opts = { .factor = { .n = n } };

@@ -367,3 +367,83 @@ grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts)
     grd_scope_pop(x.graph);
     return y;
 }
+
+/* ---- positions ---- */
+
+static const grd_option positions_options[] = {
+    GRD_REAL(grd_positions_opts, std, 0.02, 0, 1e6, "standard deviation of the first values"),
+    GRD_END
+};
+
+static grd_var build_positions(grd_var x, const void *options)
+{
+    const grd_positions_opts *o = options;
+    int64_t t = fixed_dim(x, 1, "positions"), d = t ? fixed_dim(x, 2, "positions") : 0;
+    if (!d)
+        return invalid(x);
+    return grd_add(x, grd_param(x.graph, "weight", (grd_init){ GRD_INIT_NORMAL, 0, o->std, 0 }, 2, (int64_t[]){ t, d }));
+}
+
+const grd_layer grd_layer_positions = {
+    .name = "positions",
+    .doc = "adds a learned vector to each step: x [N,T,D] + weight [T,D]; T is fixed",
+    .options = positions_options,
+    .options_size = sizeof(grd_positions_opts),
+    .build = build_positions,
+};
+
+grd_var grd_positions(grd_var x, const grd_positions_opts *opts)
+{
+    return grd_layer_apply(&grd_layer_positions, x, opts ? opts->as : NULL, opts);
+}
+
+/* ---- self_attention: parameters and first values as nn.MultiheadAttention ---- */
+
+static const grd_option self_attention_options[] = {
+    GRD_INT(grd_self_attention_opts, heads, 1, 1, 4096, "heads: equal parts of the features that attend on their own"),
+    GRD_FLAG(grd_self_attention_opts, causal, "a step sees itself and those before it"),
+    GRD_FLAG_ON(grd_self_attention_opts, bias, "add biases to both projections"),
+    GRD_END
+};
+
+static grd_var build_self_attention_with(grd_var x, grd_var lengths, const grd_self_attention_opts *o)
+{
+    grd_graph *g = x.graph;
+    int64_t d = fixed_dim(x, -1, "self_attention");
+    if (!d)
+        return invalid(x);
+    double k = sqrt(6.0 / (double)(4 * d)); /* Glorot, Bengio 2010, of the whole [3D,D] */
+    grd_var w = grd_param(g, "in_proj_weight", (grd_init){ GRD_INIT_UNIFORM, -k, k, 0 }, 2, (int64_t[]){ 3 * d, d });
+    grd_var b = o->no_bias ? GRD_NONE : vector(g, "in_proj_bias", constant(0), 3 * d);
+    grd_var y = grd_attention_qkv(grd_f_linear(x, w, b), lengths, &(grd_attention_opts){ .heads = o->heads, .causal = o->causal });
+    grd_scope_push(g, "out_proj");
+    w = grd_param(g, "weight", uniform((double)d), 2, (int64_t[]){ d, d });
+    b = o->no_bias ? GRD_NONE : vector(g, "bias", constant(0), d);
+    y = grd_f_linear(y, w, b);
+    grd_scope_pop(g);
+    return y;
+}
+
+static grd_var build_self_attention(grd_var x, const void *options) { return build_self_attention_with(x, GRD_NONE, options); }
+
+const grd_layer grd_layer_self_attention = {
+    .name = "self_attention",
+    .doc = "multi-head attention of x [N,T,D] to itself between two linear layers (Vaswani et al. 2017)",
+    .options = self_attention_options,
+    .options_size = sizeof(grd_self_attention_opts),
+    .build = build_self_attention,
+};
+
+grd_var grd_self_attention(grd_var x, grd_var lengths, const grd_self_attention_opts *opts)
+{
+    if (!lengths.graph)
+        return grd_layer_apply(&grd_layer_self_attention, x, opts ? opts->as : NULL, opts);
+    if (!grd_valid(x))
+        return invalid(x);
+    grd_self_attention_opts resolved;
+    grd_scope_push_layer(x.graph, opts ? opts->as : NULL);
+    bool fine = grd_layer_resolve(&grd_layer_self_attention, x, opts, &resolved);
+    grd_var y = fine ? build_self_attention_with(x, lengths, &resolved) : invalid(x);
+    grd_scope_pop(x.graph);
+    return y;
+}

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const grd_layer *const with_parameters[] = { &grd_layer_linear,    &grd_layer_conv2d,    &grd_layer_conv_transpose2d, &grd_layer_batchnorm, &grd_layer_groupnorm,
-                                                    &grd_layer_layernorm, &grd_layer_embedding, &grd_layer_lstm,      &grd_layer_prelu };
+static const grd_layer *const with_parameters[] = {
+    &grd_layer_linear,    &grd_layer_conv2d, &grd_layer_conv_transpose2d, &grd_layer_batchnorm, &grd_layer_groupnorm, &grd_layer_layernorm,
+    &grd_layer_embedding, &grd_layer_lstm,   &grd_layer_prelu,            &grd_layer_positions, &grd_layer_self_attention,
+};
 enum { N_WITH = sizeof with_parameters / sizeof *with_parameters };
 
 /* A unary op's builder, from the table of ops. */
@@ -26,6 +28,7 @@ enum { N_WITH = sizeof with_parameters / sizeof *with_parameters };
 GRD_PUBLIC_OPS(EACH)
 BUILD_UNARY(flatten)
 BUILD_UNARY(dropout)
+BUILD_UNARY(attention_qkv)
 
 #define ENTRY_UNARY(name, o) { #name, build_##name },
 #define ENTRY_UNARY_O(name, o) { #name, build_##name },
@@ -36,6 +39,7 @@ BUILD_UNARY(dropout)
 #define ENTRY(kind, name, o) ENTRY_##kind(name, o)
 static const struct { const char *op; grd_var (*build)(grd_var, const void *); } of_ops[] = {
     GRD_PUBLIC_OPS(ENTRY) { "flatten", build_flatten }, { "dropout", build_dropout },
+    { "attention_qkv", build_attention_qkv },
 };
 enum { N_OPS = sizeof of_ops / sizeof *of_ops };
 

@@ -205,7 +205,7 @@ static void impossible_fields_are_refused_with_a_sentence(void **state)
         { { { .name = "x" }, { .name = "" } }, "field 1 has no name" },
         { { { .name = "x", .dtype = GRD_I64 }, { .name = "y" } }, "field \"x\" has dtype 3, expected f32, i32 or u8" },
         { { { .name = "x", .classes = 3 }, { .name = "y" } },
-          "field \"x\" has 3 classes and dtype f32; a class index is i32" },
+          "field \"x\" has 3 classes, dtype f32 and shape []; class indices are i32" },
     };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         assert_int_not_equal(grd_dataset_from_arrays(ctx, 1, 2, bad[k].field, data, true, &d), GRD_OK);

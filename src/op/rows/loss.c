@@ -215,20 +215,29 @@ PAIR(bce_logits, grd_bce_logits_opts, bce_logits_options, sizeof(grd_bce_logits_
      "sum = -sum (pos_weight t log s + (1 - t) log(1 - s)), s = 1 / (1 + exp(-x)); weight = number of elements\n"
      "dx = (1 - t) s - pos_weight t (1 - s): s - t for pos_weight 1; dt = (pos_weight - 1) log(1 + exp(-x)) - x")
 
-/* ---- classes: logits [N,C,d...] against indices [N,d...] ---- */
+/* ---- classes: logits [N,C,d...], or C at another axis, against indices [N,d...] ---- */
 
 static const grd_kind class_kinds[] = { GRD_KIND_REAL, GRD_KIND_INDEX, GRD_KIND_REAL };
 
-static grd_status class_shape(grd_infer *f)
+/* Whether the labels' shape is that of the logits without the classes. */
+static bool without_axis(const grd_shape *x, int axis, const grd_shape *y)
 {
-    const grd_shape *x = &f->in[0], *y = &f->in[1];
     bool fits = x->rank >= 2 && y->rank == x->rank - 1;
     for (int i = 0; fits && i < y->rank; i++)
-        fits = y->dim[i] == x->dim[i ? i + 1 : 0];
-    if (!fits)
+        fits = y->dim[i] == x->dim[i < axis ? i : i + 1];
+    return fits;
+}
+
+static grd_status class_shape(grd_infer *f, int64_t class_axis)
+{
+    const grd_shape *x = &f->in[0], *y = &f->in[1];
+    const int axis = grd_axis(class_axis, x->rank);
+    if (axis == 1 && x->rank > 2 && !without_axis(x, 1, y) && without_axis(x, x->rank - 1, y))
+        return grd_refuse(f, "logits [N,C,...] and labels [N,...] expected; classes that come last want axis: -1");
+    if (axis < 1 || !without_axis(x, axis, y))
         return grd_refuse(f, "logits [N,C] or [N,C,...] and labels [N] or [N,...] expected");
-    if (f->n_in > 2 && (f->in[2].rank != 1 || f->in[2].dim[0] != x->dim[1]))
-        return grd_refuse(f, "class_weight must have one value per class: [%lld]", (long long)x->dim[1]);
+    if (f->n_in > 2 && (f->in[2].rank != 1 || f->in[2].dim[0] != x->dim[axis]))
+        return grd_refuse(f, "class_weight must have one value per class: [%lld]", (long long)x->dim[axis]);
     f->flops = 4.0 * (double)grd_count(x);
     return two_scalars(f);
 }
@@ -243,10 +252,11 @@ typedef struct position {
 
 static int64_t count_positions(const grd_args *a) { return grd_count(&a->in_shape[1]); }
 
-static position position_of(const grd_args *a, int64_t i, int64_t ignore_index)
+static position position_of(const grd_args *a, int64_t i, int64_t class_axis, int64_t ignore_index)
 {
     const grd_shape *x = &a->in_shape[0];
-    int64_t classes = x->dim[1], stride = grd_span(x, 2, x->rank), label = ((const int32_t *)a->in[1])[i];
+    const int axis = grd_axis(class_axis, x->rank);
+    int64_t classes = x->dim[axis], stride = grd_span(x, axis + 1, x->rank), label = ((const int32_t *)a->in[1])[i];
     int64_t offset = i / stride * classes * stride + i % stride;
     return (position){ (const real *)a->in[0] + offset, classes, stride, offset, label >= 0 && label < classes ? label : -1,
                        label == ignore_index };
@@ -282,7 +292,7 @@ static void cross_entropy_forward(const grd_args *a)
     int64_t n = count_positions(a);
     double sum = 0, weight = 0;
     for (int64_t i = 0; i < n; i++) {
-        position p = position_of(a, i, o->ignore_index);
+        position p = position_of(a, i, o->axis, o->ignore_index);
         if (p.ignored)
             continue;
         if (p.label < 0) {
@@ -302,7 +312,7 @@ static void cross_entropy_forward(const grd_args *a)
 static void cross_entropy_backward(const grd_args *a)
 {
     const grd_cross_entropy_opts *o = a->attr;
-    int64_t n = count_positions(a), classes = a->in_shape[0].dim[1];
+    int64_t n = count_positions(a), classes = a->in_shape[0].dim[grd_axis(o->axis, a->in_shape[0].rank)];
     real *dx = a->din[0], *dw = a->n_in > 2 ? a->din[2] : NULL;
     double g = (double)sum_gradient(a), one = 1 - o->label_smoothing, each = o->label_smoothing / (double)classes, spread = 0;
     if (dw)
@@ -310,7 +320,7 @@ static void cross_entropy_backward(const grd_args *a)
     for (int64_t c = 0; c < classes; c++)
         spread += each * class_weight(a, c);
     for (int64_t i = 0; i < n; i++) {
-        position p = position_of(a, i, o->ignore_index);
+        position p = position_of(a, i, o->axis, o->ignore_index);
         if (p.ignored || p.label < 0) {
             if (dx)
                 fill(dx, &p, p.ignored ? 0 : (real)NAN);
@@ -326,9 +336,12 @@ static void cross_entropy_backward(const grd_args *a)
     }
 }
 
+static grd_status cross_entropy_shape(grd_infer *f) { return class_shape(f, ((const grd_cross_entropy_opts *)f->attr)->axis); }
+
 static const grd_option cross_entropy_options[] = {
     GRD_INT(grd_cross_entropy_opts, ignore_index, -100, INT32_MIN, INT32_MAX, "label that does not count"),
     GRD_REAL(grd_cross_entropy_opts, label_smoothing, 0, 0, 1, "share of the target spread over all classes"),
+    GRD_INT(grd_cross_entropy_opts, axis, 1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension of the classes; -1: the last (sequences)"),
     GRD_END,
 };
 
@@ -339,6 +352,8 @@ static const grd_op_sample cross_entropy_samples[] = {
     { "label_smoothing=0.2 ignore_index=1", "x[3,4,5] y[3,5]:0..3" },
     { NULL, "x[6,3] y[6]:0..2 w[3]:0.5..2" },
     { "label_smoothing=0.3 ignore_index=0", "x[7,3] y[7]:0..2 w[3]:0.5..2" },
+    { "axis=-1", "x[3,4,5]:-2..2 y[3,4]:0..4" },
+    { "axis=2 label_smoothing=0.1", "x[2,3,4,2] y[2,3,2]:0..3 w[4]:0.5..2" },
 };
 
 const grd_op GRD_ROW(cross_entropy) = {
@@ -347,7 +362,7 @@ const grd_op GRD_ROW(cross_entropy) = {
            "sum = -sum_i w_y log p_y, weight = sum_i w_y; p = softmax(x), w the class weights or 1\n"
            "dx = w_y (p - onehot(y)), 0 where y = ignore_index\n"
            "With label smoothing s: sum = -sum_i ((1 - s) w_y log p_y + s/C sum_c w_c log p_c), the same weight.\n"
-           "logits [N,C] or [N,C,...], labels [N] or [N,...] (i32), class weights [C] or none.\n"
+           "logits [N,C] or [N,C,...] (classes elsewhere: axis), labels [N] or [N,...] (i32), class weights [C] or none.\n"
            "A label that is neither a class nor ignore_index makes the loss and its gradient NaN.\n"
            "Smoothing: Szegedy et al. 2016; with weights and ignored labels as PyTorch's.",
     .n_in = 3,
@@ -359,7 +374,7 @@ const grd_op GRD_ROW(cross_entropy) = {
     .bwd_in = 7,
     .options = cross_entropy_options,
     .options_size = sizeof(grd_cross_entropy_opts),
-    .shape = class_shape,
+    .shape = cross_entropy_shape,
     .forward = cross_entropy_forward,
     .backward = cross_entropy_backward,
     GRD_SAMPLES(cross_entropy_samples),
@@ -373,7 +388,7 @@ static void focal_forward(const grd_args *a)
     int64_t n = count_positions(a);
     double sum = 0, weight = 0;
     for (int64_t i = 0; i < n; i++) {
-        position p = position_of(a, i, o->ignore_index);
+        position p = position_of(a, i, o->axis, o->ignore_index);
         if (p.ignored)
             continue;
         if (p.label < 0) {
@@ -403,7 +418,7 @@ static void focal_backward(const grd_args *a)
     real *dx = a->din[0];
     double g = (double)sum_gradient(a);
     for (int64_t i = 0; dx && i < n; i++) {
-        position p = position_of(a, i, o->ignore_index);
+        position p = position_of(a, i, o->axis, o->ignore_index);
         if (p.ignored || p.label < 0) {
             fill(dx, &p, p.ignored ? 0 : (real)NAN);
             continue;
@@ -414,10 +429,13 @@ static void focal_backward(const grd_args *a)
     }
 }
 
+static grd_status focal_shape(grd_infer *f) { return class_shape(f, ((const grd_focal_opts *)f->attr)->axis); }
+
 static const grd_option focal_options[] = {
     GRD_REAL(grd_focal_opts, gamma, 2, 0, 100, "how strongly easy samples are weighed down"),
     GRD_REAL(grd_focal_opts, alpha, 1, 0, 1e9, "factor"),
     GRD_INT(grd_focal_opts, ignore_index, -100, INT32_MIN, INT32_MAX, "label that does not count"),
+    GRD_INT(grd_focal_opts, axis, 1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension of the classes; -1: the last (sequences)"),
     GRD_END,
 };
 
@@ -425,6 +443,7 @@ static const grd_op_sample focal_samples[] = {
     { NULL, "x[5,4]:-2..2 y[5]:0..3" },
     { "gamma=0.5 alpha=0.25", "x[4,3,2] y[4,2]:0..2" },
     { "gamma=0 ignore_index=1", "x[6,5] y[6]:0..4" },
+    { "axis=-1", "x[3,4,5] y[3,4]:0..4" },
 };
 
 const grd_op GRD_ROW(focal) = {
@@ -442,7 +461,7 @@ const grd_op GRD_ROW(focal) = {
     .bwd_in = 3,
     .options = focal_options,
     .options_size = sizeof(grd_focal_opts),
-    .shape = class_shape,
+    .shape = focal_shape,
     .forward = focal_forward,
     .backward = focal_backward,
     GRD_SAMPLES(focal_samples),

@@ -3,13 +3,16 @@
 
 static const grd_kind kinds[] = { GRD_KIND_REAL, GRD_KIND_INDEX };
 
+static int class_axis(const grd_accuracy_opts *o, const grd_shape *x) { return grd_axis(o->axis, x->rank); }
+
 /* logits [N,C,d...] and labels [N,d...], or one output [N] and labels [N]. */
 static grd_status check(grd_infer *f)
 {
     const grd_shape *x = &f->in[0], *y = &f->in[1];
-    bool fits = x->rank == 1 ? grd_shape_equal(x, y) : x->rank >= 2 && y->rank == x->rank - 1;
-    for (int i = 0; fits && i < y->rank; i++)
-        fits = y->dim[i] == x->dim[i ? i + 1 : 0];
+    const int axis = class_axis(f->attr, x);
+    bool fits = x->rank == 1 ? grd_shape_equal(x, y) : x->rank >= 2 && axis >= 1 && y->rank == x->rank - 1;
+    for (int i = 0; fits && x->rank > 1 && i < y->rank; i++)
+        fits = y->dim[i] == x->dim[i < axis ? i : i + 1];
     if (!fits)
         return grd_refuse(f, "logits [N,C] or [N,C,...] and labels [N] or [N,...] expected, or one output [N] and labels [N]");
     return GRD_OK;
@@ -20,7 +23,8 @@ static int64_t predicted(const grd_args *a, int64_t i)
 {
     const grd_accuracy_opts *o = a->attr;
     const grd_shape *s = &a->in_shape[0];
-    int64_t classes = s->rank > 1 ? s->dim[1] : 1, stride = s->rank > 2 ? grd_span(s, 2, s->rank) : 1, best = 0;
+    const int axis = class_axis(o, s);
+    int64_t classes = s->rank > 1 ? s->dim[axis] : 1, stride = s->rank > 2 ? grd_span(s, axis + 1, s->rank) : 1, best = 0;
     const real *x = (const real *)a->in[0] + i / stride * classes * stride + i % stride;
     if (classes == 1)
         return isnan(x[0]) ? -1 : x[0] >= (real)o->threshold;
@@ -59,6 +63,7 @@ static void accuracy_forward(const grd_args *a)
 
 static const grd_option options[] = {
     GRD_INT(grd_accuracy_opts, ignore_index, -100, INT32_MIN, INT32_MAX, "label that does not count"),
+    GRD_INT(grd_accuracy_opts, axis, 1, -GRD_MAX_RANK, GRD_MAX_RANK, "dimension of the classes; -1: the last (sequences)"),
     GRD_REAL(grd_accuracy_opts, threshold, 0, -1e9, 1e9, "with one output: class 1 from here on (logits 0, probabilities 0.5)"),
     GRD_END,
 };
@@ -68,13 +73,14 @@ static const grd_op_sample samples[] = {
     { "ignore_index=1", "x[2,3,4] y[2,4]:0..2" },
     { "threshold=0.1", "x[6] y[6]" },
     { NULL, "x[7,1] y[7]" },
+    { "axis=-1", "x[2,4,3] y[2,4]:0..2" },
 };
 
 const grd_op GRD_ROW(accuracy) = {
     .name = "accuracy",
     .doc = "How often the largest output is the label's.\n"
            "sum = number of hits, weight = number of labels that are not ignore_index\n"
-           "logits [N,C] or [N,C,...], labels [N] or [N,...] (i32). Of equal outputs the first is the largest; a NaN among\n"
+           "logits [N,C] or [N,C,...] (classes elsewhere: axis), labels [N] or [N,...] (i32). Of equal outputs the first is the largest; a NaN among\n"
            "them, or a label that is no class, is a miss. With one output ([N] or C = 1) the class is 1 from `threshold`\n"
            "on, as the value is: no sigmoid is applied. No gradient.",
     .n_in = 2,
@@ -94,9 +100,13 @@ const grd_op GRD_ROW(accuracy) = {
 static grd_status confusion_shape(grd_infer *f)
 {
     const grd_shape *x = &f->in[0];
-    int64_t classes = x->rank > 1 && x->dim[1] > 1 ? x->dim[1] : 2;
+    grd_status status = check(f);
+    if (status != GRD_OK)
+        return status;
+    int64_t classes = x->rank > 1 ? x->dim[class_axis(f->attr, x)] : 1;
+    classes = classes > 1 ? classes : 2;
     f->out[0] = (grd_shape){ 2, { classes, classes } };
-    return check(f);
+    return GRD_OK;
 }
 
 static void confusion_forward(const grd_args *a)
