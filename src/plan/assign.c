@@ -311,7 +311,7 @@ static grd_status assign_compute(assigner *a, ir_step *s)
     int din[GRD_MAX_IN];
     memcpy(din, s->din, sizeof din);
     for (int i = 0; i < n_in; i++)
-        if (after[i] >= 0 && emit_reorder(a, din[i], after[i], s->path) < 0)
+        if (after[i] >= 0 && emit_reorder(a, din[i], after[i], value_at(a, after[i])->name) < 0)
             return ir->status;
     return GRD_OK;
 }

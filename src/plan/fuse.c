@@ -118,11 +118,30 @@ static bool fuse_batchnorm_relu(grd_ir *ir, int n)
     return merge(ir, n, next, find_row(ir, "batchnorm_relu"), ir->nodes.item[n].attr);
 }
 
+/* A batchnorm whose only reader is an add_relu of equal shapes: the end of a residual block. */
+static bool fuse_batchnorm_add_relu(grd_ir *ir, int n)
+{
+    int next = follower(ir, n, "batchnorm");
+    if (next < 0 || strcmp(ir->nodes.item[next].op->name, "add_relu") != 0)
+        return false;
+    const ir_node *norm = &ir->nodes.item[n], *sum = &ir->nodes.item[next];
+    int other = sum->in[0] == norm->out[0] ? sum->in[1] : sum->in[0];
+    if (other == norm->out[0])
+        return false;
+    ir_node *first = &ir->nodes.item[n];
+    first->in[first->n_in++] = other;
+    if (merge(ir, n, next, find_row(ir, "batchnorm_add_relu"), first->attr))
+        return true;
+    first->n_in--;
+    return false;
+}
+
 const ir_rule grd_fuse_rules[] = {
     { "linear_act", "linear + relu, sigmoid, tanh or leaky_relu", fuse_linear_act },
     { "conv2d_act", "conv2d + relu, sigmoid, tanh or leaky_relu", fuse_conv2d_act },
     { "add_relu", "add of equal shapes + relu", fuse_add_relu },
     { "batchnorm_relu", "batchnorm + relu", fuse_batchnorm_relu },
+    { "batchnorm_add_relu", "batchnorm + add of equal shapes + relu", fuse_batchnorm_add_relu },
     { NULL, NULL, NULL }
 };
 

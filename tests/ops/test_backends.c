@@ -1,5 +1,5 @@
 /* Every backend against the double rows: on each sample that it accepts, forward and backward, with one thread and two, for the
- * sample's batch and for larger and odd ones, all gradients wanted or some. */
+ * sample's batch and for larger and odd ones, all gradients wanted or some, pictures plain or blocked by channel. */
 #include "helper_rows.h"
 
 #include "backend/backend.h"
@@ -18,8 +18,9 @@ typedef struct bench {
     grd_host *host;
     const grd_backend *backend;
     int threads;
+    int lanes;             /* pictures are offered as nChw16c, nChw8c; 0: everything plain */
     grd_trial f, d;        /* float, whose buffers all lie plain; double */
-    void *owned[256];
+    void *owned[512];
     int n_owned;
     double worst;
     int passes;            /* that the backend ran */
@@ -58,6 +59,21 @@ static const void *as_wanted(bench *b, const grd_layout *want, const void *memor
     return copy;
 }
 
+/* nChw16c or nChw8c. */
+static grd_layout blocked(const grd_shape *shape, int lanes)
+{
+    grd_layout l = { .kind = GRD_LAYOUT_BLOCKED, .n_inner = 1, .inner_dim = { 1 }, .inner_size = { lanes } };
+    int64_t stride = lanes;
+    for (int i = shape->rank - 1; i >= 0; i--) {
+        int64_t blocks = i == 1 ? (shape->dim[i] + lanes - 1) / lanes : shape->dim[i];
+        l.padded[i] = i == 1 ? blocks * lanes : blocks;
+        l.stride[i] = stride;
+        stride *= blocks;
+    }
+    l.bytes = sizeof(float) * (size_t)stride;
+    return l;
+}
+
 static void judge(bench *b, const grd_layout *layout, const void *got, const void *wanted, const grd_shape *shape,
                   const char *what)
 {
@@ -65,6 +81,10 @@ static void judge(bench *b, const grd_layout *layout, const void *got, const voi
     if (layout->kind != GRD_LAYOUT_PLAIN) {
         void *copy = take_in(b, &plain, shape);
         grd_layout_copy(layout, got, &plain, copy, shape, sizeof(float));
+        void *again = take_in(b, layout, shape);
+        grd_layout_copy(&plain, copy, layout, again, shape, sizeof(float));
+        if (memcmp(got, again, layout->bytes) != 0)
+            fail_msg("%s on %s, %s: padding is not zero", b->f.op->name, b->backend->name, what);
         got = copy;
     }
     const double error = relative_error(&b->f, got, &b->d, wanted, grd_count(shape)), bound = row_bound(b->f.op);
@@ -80,11 +100,14 @@ static void judge(bench *b, const grd_layout *layout, const void *got, const voi
 static bool prepare(bench *b, grd_impl *impl, grd_pass pass, const grd_impl *forward, unsigned want_din)
 {
     static const grd_layout none[GRD_MAX_IN];
+    grd_layout offered[GRD_MAX_IN];
     const grd_trial *t = &b->f;
+    for (int i = 0; i < t->n_in; i++)
+        offered[i] = b->lanes && t->in_shape[i].rank == 4 ? blocked(&t->in_shape[i], b->lanes) : plain;
     const grd_env env = { b->host, b->threads };
     grd_node node = { .op = t->op, .attr = t->attr, .path = "sample", .dtype = GRD_F32, .train = true, .n_in = t->n_in,
                       .n_out = t->op->n_out, .in_shape = t->in_shape, .out_shape = t->infer.out, .want_din = want_din,
-                      .in_layout = forward ? forward->in : none, .out_layout = forward ? forward->out : none,
+                      .in_layout = forward ? forward->in : offered, .out_layout = forward ? forward->out : none,
                       .dout_layout = none, .forward = forward };
     for (int k = 0; pass == GRD_BACKWARD && k < t->op->n_out; k++)
         node.have_dout |= t->args.dout[k] ? 1u << k : 0;
@@ -253,6 +276,10 @@ static void backends_agree(int threads)
                 for (int64_t batch = 1; batch < 300; batch = batch * 12 + 1)
                     for (int all = 0; all < 2; all++)
                         try_sample(&b, op, wide, &op->samples[s], batch, all);
+                for (b.lanes = 8; b.lanes <= 16; b.lanes += 8)
+                    for (int64_t batch = 0; batch < 20; batch += 7)
+                        try_sample(&b, op, wide, &op->samples[s], batch, batch == 14);
+                b.lanes = 0;
             }
             passes += b.passes;
             beyond += !(b.worst <= row_bound(op));

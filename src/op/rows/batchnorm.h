@@ -1,4 +1,4 @@
-/* Batch normalisation, shared by batchnorm and batchnorm_relu. x is seen as [N,C,S].
+/* Batch normalisation, shared by batchnorm, batchnorm_relu and batchnorm_add_relu. x is seen as [N,C,S].
  * save: mean [C], 1/std [C], as used. Both scratches: two doubles a channel. */
 #ifndef GRD_OP_BATCHNORM_H
 #define GRD_OP_BATCHNORM_H
@@ -65,7 +65,8 @@ static inline void batchnorm_next(const grd_args *a, double momentum, const doub
         a->next_state[2][0] = now[2][0] + (var ? 1 : 0);
 }
 
-static inline void batchnorm_forward(const grd_args *a, bool relu)
+/* add: what is added before the ReLU, or NULL. */
+static inline void batchnorm_forward(const grd_args *a, bool relu, const real *add)
 {
     const grd_f_batchnorm_opts *o = a->attr;
     const grd_shape *shape = &a->in_shape[0];
@@ -94,7 +95,7 @@ static inline void batchnorm_forward(const grd_args *a, bool relu)
     for (int64_t i = 0; i < n * c; i++) {
         real m = (real)mean[i % c], scale = (real)rstd[i % c] * w[i % c], shift = b[i % c];
         for (int64_t j = i * s; j < (i + 1) * s; j++) {
-            real v = (x[j] - m) * scale + shift;
+            real v = (x[j] - m) * scale + shift + (add ? add[j] : 0);
             y[j] = relu && v < 0 ? 0 : v;
         }
     }

@@ -214,7 +214,7 @@ const grd_op GRD_ROW(add_relu) = {
 
 /* ---- batchnorm_relu ---- */
 
-static void batchnorm_relu_forward(const grd_args *a) { batchnorm_forward(a, true); }
+static void batchnorm_relu_forward(const grd_args *a) { batchnorm_forward(a, true, NULL); }
 
 static void batchnorm_relu_backward(const grd_args *a) { batchnorm_backward(a, a->out[0]); }
 
@@ -244,4 +244,58 @@ const grd_op GRD_ROW(batchnorm_relu) = {
     .forward = batchnorm_relu_forward,
     .backward = batchnorm_relu_backward,
     GRD_SAMPLES(batchnorm_relu_samples),
+};
+
+/* ---- batchnorm_add_relu ---- */
+
+static const grd_kind batchnorm_add_kinds[] = { GRD_KIND_REAL,  GRD_KIND_REAL,  GRD_KIND_REAL, GRD_KIND_STATE,
+                                                GRD_KIND_STATE, GRD_KIND_STATE, GRD_KIND_REAL };
+
+static grd_status batchnorm_add_relu_shape(grd_infer *f)
+{
+    if (!grd_shape_equal(&f->in[0], &f->in[6]))
+        return grd_refuse(f, "r must have the shape of x");
+    return batchnorm_shape(f);
+}
+
+static void batchnorm_add_relu_forward(const grd_args *a)
+{
+    batchnorm_forward(a, true, a->in[6]);
+}
+
+static void batchnorm_add_relu_backward(const grd_args *a)
+{
+    int64_t n = grd_count(a->out_shape);
+    if (a->din[6]) /* before din[0], which may be written over dout[0] */
+        for (int64_t i = 0; i < n; i++)
+            a->din[6][i] = batchnorm_gate(a->out[0], a->dout[0], i);
+    batchnorm_backward(a, a->out[0]);
+}
+
+static const grd_option batchnorm_add_relu_options[] = { BATCHNORM_OPTIONS, GRD_END };
+
+static const grd_op_sample batchnorm_add_relu_samples[] = {
+    { NULL, "x[5,3] w[3]:0.5..1.5 b[3]:0.11..0.37 mean[3] var[3]:0.5..2 count[1]:3..3 r[5,3]:0.13..0.71" },
+    { "momentum=0.3 eps=1e-3", "x[2,4,3,5] w[4] b[4]:0.13..0.41 mean[4] var[4]:0.5..2 count[1]:0..0 r[2,4,3,5]:0.17..0.67" },
+    { "frozen=true", "x[3,2,5] w[2] b[2]:0.17..0.43 mean[2] var[2]:0.5..2 count[1]:7..7 r[3,2,5]:0.19..0.73" },
+};
+
+const grd_op GRD_ROW(batchnorm_add_relu) = {
+    .name = "batchnorm_add_relu",
+    .doc = "batchnorm, then a second value added, then the rectifier: the end of a residual block.\n"
+           "y = max(w (x - m) s + b + r, 0), s = 1 / sqrt(v + eps)\n"
+           "as batchnorm, with g = dy where y > 0, else 0, for dy; dr = g",
+    .n_in = 7,
+    .n_out = 1,
+    .in_names = "x w b mean var count r",
+    .in_kind = batchnorm_add_kinds,
+    .flags = GRD_INTERNAL | GRD_BWD_SAVE | GRD_INPLACE | GRD_INPLACE_BWD,
+    .bwd_in = 1u << 0 | 1u << 1,
+    .bwd_out = 1,
+    .options = batchnorm_add_relu_options,
+    .options_size = sizeof(grd_f_batchnorm_opts),
+    .shape = batchnorm_add_relu_shape,
+    .forward = batchnorm_add_relu_forward,
+    .backward = batchnorm_add_relu_backward,
+    GRD_SAMPLES(batchnorm_add_relu_samples),
 };

@@ -5,7 +5,7 @@
 
 static void forward_batch(const grd_args *a)
 {
-    batchnorm_forward(a, false);
+    batchnorm_forward(a, false, NULL);
 }
 
 static void backward_batch(const grd_args *a)
