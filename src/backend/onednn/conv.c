@@ -321,16 +321,48 @@ static dnnl_primitive_desc_t describe_backward_data(builder *c, shim_md_in x, sh
     return NULL;
 }
 
-static dnnl_primitive_desc_t describe_backward_weights(builder *c, shim_md_in x, shim_md_in b, shim_md_in y)
+static bool is_reference(dnnl_primitive_desc_t pd)
+{
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return strncmp(name, "ref", 3) == 0;
+}
+
+static dnnl_primitive_desc_t try_backward_weights(builder *c, dnnl_alg_kind_t algorithm, shim_md_in x, shim_md_in b, shim_md_in y)
 {
     dnnl_primitive_desc_t pd;
-    for (int winograd = c->winograd != NULL; winograd >= 0; winograd--) {
-        c->geometry.algorithm = winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
-        if (shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y,
-                                       winograd ? c->winograd : c->forward, c->p->attr) == dnnl_success)
-            return pd;
+    bool winograd = algorithm == dnnl_convolution_winograd;
+    c->geometry.algorithm = algorithm;
+    return shim_conv_backward_weights(&pd, c->p->engine, &c->geometry, x, SHIM_MD(c->any_w), b, y,
+                                      winograd ? c->winograd : c->forward, c->p->attr) == dnnl_success
+               ? pd
+               : NULL;
+}
+
+/* As for data; where oneDNN has only its reference code for the blocked layouts (few input channels on AVX2), on plain ones. */
+static dnnl_primitive_desc_t describe_backward_weights(builder *c, shim_md_in x, shim_md_in b, shim_md_in y)
+{
+    dnnl_primitive_desc_t pd = c->winograd ? try_backward_weights(c, dnnl_convolution_winograd, x, b, y) : NULL;
+    if (!pd)
+        pd = try_backward_weights(c, dnnl_convolution_direct, x, b, y);
+    if (!pd || !is_reference(pd))
+        return pd;
+    shim_md plain_x, plain_y;
+    if (!grd_dnn_plain(4, c->node->in_shape[0].dim, &plain_x))
+        return pd;
+    if (grd_dnn_plain(4, c->node->out_shape[0].dim, &plain_y)) {
+        dnnl_primitive_desc_t other = try_backward_weights(c, dnnl_convolution_direct, SHIM_MD(plain_x), b, SHIM_MD(plain_y));
+        if (other && !is_reference(other)) {
+            dnnl_primitive_desc_t swap = pd;
+            pd = other;
+            other = swap;
+        }
+        if (other)
+            dnnl_primitive_desc_destroy(other);
+        shim_md_release(&plain_y);
     }
-    return NULL;
+    shim_md_release(&plain_x);
+    return pd;
 }
 
 static void build_backward_data(builder *c, grd_impl *impl, shim_md_in x, shim_md_in y, grd_dnn_slot dz)
@@ -364,9 +396,14 @@ static void build_backward_weights(builder *c, grd_impl *impl, shim_md_in x, shi
     grd_dnn_slot target = direct ? slot_dw : grd_dnn_temp(c->p, dnnl_memory_desc_get_size(dw));
     if (direct && c->same_weights)
         impl->din[1] = grd_dnn_layout(dw, &c->node->in_shape[1], "oihw");
+    shim_md_in wanted_x = described(pd, dnnl_query_src_md), wanted_y = described(pd, dnnl_query_diff_dst_md);
+    grd_dnn_slot from_x = grd_dnn_reorder(c->p, x, slot_x, wanted_x, GRD_DNN_NO_SLOT);
+    grd_dnn_slot from_dz = grd_dnn_reorder(c->p, y, dz, wanted_y, GRD_DNN_NO_SLOT);
+    if (!(c->node->want_din & 1))
+        note_name(pd, impl);
     grd_dnn_add(c->p, pd);
-    grd_dnn_arg(c->p, DNNL_ARG_SRC, x, slot_x);
-    grd_dnn_arg(c->p, DNNL_ARG_DIFF_DST, y, dz);
+    grd_dnn_arg(c->p, DNNL_ARG_SRC, wanted_x, from_x);
+    grd_dnn_arg(c->p, DNNL_ARG_DIFF_DST, wanted_y, from_dz);
     grd_dnn_arg(c->p, DNNL_ARG_DIFF_WEIGHTS, dw, target);
     if (want_db)
         grd_dnn_arg(c->p, DNNL_ARG_DIFF_BIAS, SHIM_MD(c->b), slot_db);
