@@ -1,6 +1,6 @@
 /* The backend `cpu`: fused steps by our own vector kernels. A kernel is a row of the table below. */
 #include "backend/backend.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/rows.h"
 
 #include "base/parallel.h"
 
@@ -52,22 +52,34 @@ static const struct {
     { "add_relu", add_relu_forward, add_relu_backward },
 };
 
+/* Families of ops, each in a file of its own. */
+static const struct {
+    const char *op;
+    const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *);
+} families[] = {
+    { "add", grd_cpu_binary }, { "sub", grd_cpu_binary }, { "mul", grd_cpu_binary }, { "layernorm", grd_cpu_layernorm },
+    { "softmax", grd_cpu_softmax }, { "log_softmax", grd_cpu_softmax }, { "cross_entropy", grd_cpu_cross_entropy },
+    { "embedding", grd_cpu_embedding },
+};
+
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)
 {
-    (void)env;
     if (pass == GRD_REORDER)
         return "no reorders";
     if (node->dtype != GRD_F32)
         return "float only";
+    snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].op, node->op->name) != 0)
             continue;
         impl->run = pass == GRD_FORWARD ? rows[i].forward : rows[i].backward;
         impl->state = (void *)(uintptr_t)grd_cpu();
-        snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
         return NULL;
     }
-    return "no kernel for this op";
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strcmp(families[i].op, node->op->name) == 0)
+            return families[i].prepare(impl, node, pass, env);
+    return grd_cpu_unary(impl, node, pass, env);
 }
 
 static void run(const grd_impl *impl, const grd_args *args) { impl->run(impl, args); }
