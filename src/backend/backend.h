@@ -36,7 +36,8 @@ typedef struct grd_node {
 struct grd_impl {
     const grd_backend *backend;
     char name[48];                 /* "jit:avx512_core", printed after the backend's name */
-    void *state;                   /* the backend's own, released by drop */
+    void *state;                   /* the backend's own */
+    bool owns_state;               /* cpu: drop frees state, else it is a constant */
     grd_layout in[GRD_MAX_IN], out[GRD_MAX_OUT], dout[GRD_MAX_OUT], din[GRD_MAX_IN]; /* wanted and given */
     size_t save, scratch;          /* bytes */
     bool private_save;             /* save is not as the row defines it: this backend must accept the backward too */

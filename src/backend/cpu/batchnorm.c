@@ -4,8 +4,8 @@
  *
  *   save     floats: mean, 1/std, scale = w/std, shift = b, each for all channels with padding
  *   scratch  doubles: two sums for every picture and channel; then floats as in save (no backward), or offset, slope (backward) */
-#include "backend/cpu/cpu.h"
 #include "backend/cpu/planes.h"
+#include "backend/cpu/rows.h"
 
 #include "base/parallel.h"
 
@@ -276,6 +276,7 @@ GRD_CPU_PREPARE(grd_cpu_batchnorm)
     impl->scratch = sizeof(double) * 2 * (size_t)s->p.n * channels + sizeof(float) * 4 * channels;
     impl->private_save = true;
     impl->state = s;
+    impl->owns_state = true;
     impl->run = forward;
     if (pass == GRD_BACKWARD) {
         impl->dout[0] = impl->din[0] = *layout;

@@ -1,6 +1,6 @@
 /* concat of channels on channel-blocked layouts: whole blocks are copied, so all inputs but the last must fill theirs. */
-#include "backend/cpu/cpu.h"
 #include "backend/cpu/planes.h"
+#include "backend/cpu/rows.h"
 
 #include "base/parallel.h"
 
@@ -67,6 +67,7 @@ GRD_CPU_PREPARE(grd_cpu_concat)
     if (!s)
         return "out of memory";
     impl->state = s;
+    impl->owns_state = true;
     s->n = node->n_in;
     s->pictures = node->out_shape->dim[0];
     for (int i = 0; i < node->n_in; i++) {

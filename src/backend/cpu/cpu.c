@@ -1,5 +1,5 @@
 /* The backend `cpu`: steps by our own vector kernels. A family of ops is a file and its rows in the table below. */
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/rows.h"
 
 #include "base/parallel.h"
 
@@ -11,9 +11,7 @@ enum { GRAIN = 16384 }; /* elements a thread: below, waking it costs more than i
 /* ---- add_relu ---- */
 
 typedef struct ranges { const grd_impl *impl; const grd_args *args; } ranges;
-typedef struct table_state { const grd_cpu_table *cpu; } table_state;
-
-static const grd_cpu_table *kernels(const grd_impl *impl) { return ((const table_state *)impl->state)->cpu; }
+static const grd_cpu_table *kernels(const grd_impl *impl) { return impl->state; }
 
 static void add_relu_range(void *ctx, int64_t begin, int64_t end)
 {
@@ -50,13 +48,8 @@ static void add_relu_backward(const grd_impl *impl, const grd_args *args)
 static GRD_CPU_PREPARE(prepare_add_relu)
 {
     (void)node;
-    table_state *s = GRD_NEW(env->host, table_state);
-    if (!s)
-        return "out of memory";
-    s->cpu = grd_cpu();
-    impl->state = s;
-    impl->run = pass == GRD_FORWARD ? add_relu_forward : add_relu_backward;
-    return NULL;
+    (void)env;
+    return grd_cpu_accept(impl, pass, add_relu_forward, add_relu_backward);
 }
 
 /* ---- dispatch ---- */
@@ -66,14 +59,30 @@ static const struct {
     const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *);
 } rows[] = {
     { "add_relu", prepare_add_relu },
+    { "add", grd_cpu_binary },
+    { "sub", grd_cpu_binary },
+    { "mul", grd_cpu_binary },
     { "batchnorm", grd_cpu_batchnorm },
     { "batchnorm_relu", grd_cpu_batchnorm },
     { "batchnorm_add_relu", grd_cpu_batchnorm },
+    { "layernorm", grd_cpu_layernorm },
     { "maxpool2d", grd_cpu_pool },
     { "avgpool2d", grd_cpu_pool },
     { "adaptive_avgpool2d", grd_cpu_pool },
     { "concat", grd_cpu_concat },
+    { "softmax", grd_cpu_softmax },
+    { "log_softmax", grd_cpu_softmax },
+    { "cross_entropy", grd_cpu_cross_entropy },
+    { "embedding", grd_cpu_embedding },
 };
+
+static void drop(grd_impl *impl, grd_host *host)
+{
+    if (impl->owns_state)
+        grd_free(host, impl->state);
+    impl->state = NULL;
+    impl->owns_state = false;
+}
 
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)
 {
@@ -81,26 +90,18 @@ static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, 
         return "no reorders";
     if (node->dtype != GRD_F32)
         return "float only";
+    snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].op, node->op->name) != 0)
             continue;
-        snprintf(impl->name, sizeof impl->name, "%s", grd_isa_name());
         const char *reason = rows[i].prepare(impl, node, pass, env);
-        if (reason) {
-            grd_free(env->host, impl->state);
-            impl->state = NULL;
-        }
+        if (reason)
+            drop(impl, env->host);
         return reason;
     }
-    return "no kernel for this op";
+    return grd_cpu_unary(impl, node, pass, env);
 }
 
 static void run(const grd_impl *impl, const grd_args *args) { impl->run(impl, args); }
-
-static void drop(grd_impl *impl, grd_host *host)
-{
-    grd_free(host, impl->state);
-    impl->state = NULL;
-}
 
 const grd_backend grd_backend_cpu = { "cpu", prepare, run, drop };

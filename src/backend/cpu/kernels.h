@@ -48,6 +48,32 @@ typedef struct grd_pool_job {
     bool count_pad; /* average: the border counts */
 } grd_pool_job;
 
+/* An element-wise op of one input; attr is the row's options. `from` is x or y, whichever the row keeps for backward. In place
+ * is fine. */
+typedef struct grd_unary_kernel {
+    const char *op;
+    void (*forward)(float *y, const float *x, int64_t n, const void *attr);
+    void (*backward)(float *dx, const float *from, const float *dy, int64_t n, const void *attr);
+} grd_unary_kernel;
+
+/* Lines of m numbers, brought to mean 0 and variance 1, then scaled by w and shifted by b (NULL: 1 and 0). */
+typedef struct grd_norm_job {
+    const float *x, *w, *b, *dy;
+    float *y, *dx;         /* dx NULL: not wanted */
+    float *stats;          /* mean and 1 / standard deviation of each line; NULL in a forward pass alone */
+    int64_t m;
+    float eps;
+} grd_norm_job;
+
+/* Lines of logits against one class each. */
+typedef struct grd_class_job {
+    const float *x;
+    const int32_t *label;
+    float *dx, g;          /* gradient of the sum */
+    int64_t classes;
+    int64_t ignore;        /* label that does not count */
+} grd_class_job;
+
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
     X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
@@ -72,7 +98,19 @@ typedef struct grd_pool_job {
     X(void, maxpool, (const grd_pool_job *job, const float *x, float *y, uint8_t *where))                          \
     X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
     X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
-    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))
+    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx)) \
+    X(const grd_unary_kernel *, unary, (const char *op)) /* NULL: there is none */                                 \
+    X(void, layernorm, (const grd_norm_job *job, int64_t begin, int64_t end))                                      \
+    X(void, layernorm_gradient, (const grd_norm_job *job, int64_t begin, int64_t end, float *dw, float *db))       \
+    X(void, softmax, (float *y, const float *x, int64_t n, bool logarithm))                                        \
+    X(void, softmax_gradient, (float *dx, const float *y, const float *dy, int64_t n, bool logarithm))             \
+    X(double, class_loss, (const grd_class_job *job, int64_t begin, int64_t end, double *weight))                  \
+    X(void, class_loss_gradient, (const grd_class_job *job, int64_t begin, int64_t end))                           \
+    X(void, add_into, (float *y, const float *x, int64_t n))                                                       \
+    X(double, sum, (const float *x, int64_t n))                                                                    \
+    X(void, add, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))
 
 typedef struct grd_cpu_table {
 #define GRD_CPU_MEMBER(result, name, args) result (*name) args;

@@ -1,7 +1,7 @@
 /* maxpool2d, avgpool2d, adaptive_avgpool2d on plain and channel-blocked layouts, a run (a block of channels of one picture) at a time.
  * maxpool2d keeps a byte for every output: which place of its window won. */
-#include "backend/cpu/cpu.h"
 #include "backend/cpu/planes.h"
+#include "backend/cpu/rows.h"
 
 #include "base/parallel.h"
 
@@ -91,6 +91,7 @@ GRD_CPU_PREPARE(grd_cpu_pool)
     if (!s)
         return "out of memory";
     impl->state = s;
+    impl->owns_state = true;
     if (layout == &plain)
         p = (grd_planes){ .n = node->in_shape->dim[0], .blocks = node->in_shape->dim[1], .lanes = 1, .height = node->in_shape->dim[2],
                           .width = node->in_shape->dim[3] };
