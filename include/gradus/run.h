@@ -72,7 +72,7 @@ GRD_API grd_status grd_pipeline_gradcheck(grd_pipeline *pipeline, const char *st
                                           int *n);
 
 typedef struct grd_bench_opts {
-    double seconds;       /* to measure for; at least 10 steps */
+    double seconds;       /* to measure for; at least 5 steps */
     double began;         /* what start_ms counts from, in seconds of CLOCK_MONOTONIC; 0 = the call */
     grd_machine *machine; /* its limits, measured after the steps if they are not those of as many threads; NULL = no roofline */
     FILE *profile;        /* a line for each step of the plan and for the optimizer; NULL = none */
