@@ -36,6 +36,9 @@ typedef struct grd_step_opts {
  * everything as it was and gives GRD_ERR_NUMBER, naming the first parameter at fault. */
 GRD_API grd_status grd_optim_step(grd_optim *optim, const grd_step_opts *opts, double *norm);
 
+/* Bytes that a step must move: each trained parameter and its moments read and written, its gradient read. */
+GRD_API double grd_optim_moved_bytes(const grd_optim *optim);
+
 /* For checkpoints: moments mirror the parameter arena. names: "exp_avg", "exp_avg_sq", "momentum_buffer" (PyTorch's). */
 GRD_API int grd_optim_moments(const grd_optim *optim);
 GRD_API const char *grd_optim_moment_name(const grd_optim *optim, int k);

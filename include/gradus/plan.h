@@ -106,7 +106,8 @@ GRD_API void grd_plan_loss(const grd_plan *plan, double *sum, double *weight);
 typedef struct grd_plan_info {
     int steps, reorders, fused;
     size_t arena_bytes, save_bytes, param_bytes, grad_bytes, state_bytes, no_reuse_bytes, lower_bound_bytes;
-    double flops;            /* of one run, forward and backward */
+    double flops;            /* of one run, forward and backward: multiplications and additions as the formulas have them */
+    double moved_bytes;      /* of one run: what each step must read and write at least, see grd_plan_roofline */
 } grd_plan_info;
 
 GRD_API grd_plan_info grd_plan_describe(const grd_plan *plan);
@@ -116,6 +117,22 @@ GRD_API void grd_plan_print(const grd_plan *plan, FILE *out);
 GRD_API void grd_graph_print(const grd_model *model, const grd_plan *plan, FILE *out);
 /* With GRD_PLAN_PROFILE: time, share, GFLOP/s per step, since compile. */
 GRD_API void grd_plan_profile(const grd_plan *plan, FILE *out);
+
+/* What the machine can do at most, measured. */
+typedef struct grd_machine {
+    int threads;
+    const char *isa;      /* "base", "avx2" or "avx512": the set in use, as DNNL_MAX_CPU_ISA caps it */
+    double fma_peak;      /* float FLOP/s: independent multiply-adds in registers */
+    double stream;        /* bytes/s of a[i] = b[i] + k c[i] on more memory than the last cache holds; 3 values an element */
+} grd_machine;
+
+/* Takes about 0.3 s, and for that time four times the last cache in memory (64 to 512 MiB). */
+GRD_API grd_status grd_machine_measure(grd_ctx *ctx, int threads, grd_machine *machine);
+/* Seconds that one run of the plan would take at the machine's limits: for each step the larger of its direct FLOPs at fma_peak and the
+ * bytes that it must move at stream, summed. A step must read each of its inputs and write each of its outputs once; save, scratch and
+ * reorders are an implementation's choice and not counted. No bound for what stays in cache from step to step, nor for algorithms
+ * with fewer FLOPs than the direct one. */
+GRD_API double grd_plan_roofline(const grd_plan *plan, const grd_machine *machine);
 /* With GRD_PLAN_CHECK: largest error max|a-b| / (max|b| + 1e-6) over all steps so far, and which step had it. */
 GRD_API double grd_plan_check_error(const grd_plan *plan, const char **step);
 

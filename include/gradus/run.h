@@ -71,17 +71,27 @@ GRD_API grd_status grd_pipeline_check(grd_pipeline *pipeline, FILE *out, int *er
 GRD_API grd_status grd_pipeline_gradcheck(grd_pipeline *pipeline, const char *stage, grd_gradcheck_result *results, int most,
                                           int *n);
 
+typedef struct grd_bench_opts {
+    double seconds;       /* to measure for; at least 5 steps */
+    double began;         /* what start_ms counts from, in seconds of CLOCK_MONOTONIC; 0 = the call */
+    grd_machine *machine; /* its limits, measured after the steps if they are not those of as many threads; NULL = no roofline */
+    FILE *profile;        /* a line for each step of the plan and for the optimizer; NULL = none */
+} grd_bench_opts;
+
 typedef struct grd_bench_result {
     const char *workload;
     int threads;
     double median_ms, min_ms;
     int64_t params;
-    double rss_mib; /* largest resident size of the process so far */
+    double rss_mib;     /* largest resident size of the process so far, before the machine was measured */
+    double start_ms;    /* to the beginning of the first step: config, data, model, plan */
+    double flops, moved_bytes; /* of a step, see grd_plan_roofline; the optimizer moves bytes only */
+    double roofline_ms; /* a step at the machine's limits; 0 without `machine` */
     int64_t steps;
 } grd_bench_result;
 
 /* Time of one training step of the first stage (loss read, all gradients, optimizer) on one batch from its source. */
-GRD_API grd_status grd_pipeline_bench(grd_pipeline *pipeline, double seconds, grd_bench_result *result, FILE *profile);
+GRD_API grd_status grd_pipeline_bench(grd_pipeline *pipeline, const grd_bench_opts *opts, grd_bench_result *result);
 
 /* Every key of a config with its default and meaning. */
 GRD_API void grd_config_describe(FILE *out);

@@ -105,6 +105,16 @@ const char *grd_optim_moment_name(const grd_optim *o, int k) { return k >= 0 && 
 void *grd_optim_moment(grd_optim *o, int k) { return k >= 0 && k < o->n_moments ? o->moment[k] : NULL; }
 int64_t *grd_optim_steps(grd_optim *o) { return o->steps; }
 
+double grd_optim_moved_bytes(const grd_optim *o)
+{
+    double elements = 0;
+    for (int i = 0; i < o->model->n_tensors; i++) {
+        grd_tensor t = grd_model_tensor(o->model, i);
+        elements += t.trainable ? (double)grd_count(&t.shape) : 0;
+    }
+    return elements * (3 + 2 * o->n_moments) * (double)grd_model_element(o->model);
+}
+
 const grd_option *grd_optim_options(const grd_optim *o, const void **values)
 {
     *values = o->options;

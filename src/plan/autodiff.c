@@ -214,6 +214,19 @@ static void emit_view_backward(grd_ir *ir, ir_grads *g, int n, int dout)
     s->out[0] = d;
 }
 
+/* A product has two gradients, each of its own cost. That of a vector beside a matrix (a bias, a scale) is a sum over the output. */
+static double backward_flops(const grd_ir *ir, const ir_node *node, const int *din)
+{
+    int whole = 0, vectors = 0;
+    for (int i = 0; i < node->n_in; i++) {
+        const ir_value *x = &ir->values.item[node->in[i]];
+        bool vector = i > 0 && x->shape.rank <= 1 && ir->values.item[node->in[0]].shape.rank > 1;
+        if (din[i] >= 0)
+            ++*(vector ? &vectors : &whole);
+    }
+    return node->flops * (whole > 2 ? 2 : whole) + vectors * (double)grd_count(&ir->values.item[node->out[0]].shape);
+}
+
 static void emit_backward(grd_ir *ir, ir_grads *g, int n)
 {
     const ir_node node = ir->nodes.item[n];
@@ -236,14 +249,12 @@ static void emit_backward(grd_ir *ir, ir_grads *g, int n)
         return;
     }
     int din[GRD_MAX_IN];
-    double n_wanted = 0;
     for (int i = 0; i < GRD_MAX_IN; i++) {
         din[i] = -1;
         if (i >= node.n_in || !g->needed[node.in[i]] || !is_real(ir, node.in[i]))
             continue;
         compact(ir, g, node.in[i]);
         din[i] = new_part(ir, g, node.in[i]);
-        n_wanted += grd_count(&ir->values.item[node.in[i]].shape) > 1;
     }
     ir_step *s = ir->status == GRD_OK ? ir_add_step(ir, IR_BACKWARD, node.path) : NULL;
     if (!s)
@@ -258,8 +269,7 @@ static void emit_backward(grd_ir *ir, ir_grads *g, int n)
     memcpy(s->dout, dout, sizeof dout);
     memcpy(s->din, din, sizeof din);
     s->save = node.op->flags & GRD_BWD_SAVE ? node.save_value : -1;
-    /* a product has two gradients of its own cost; a bias' is small beside them */
-    s->flops = node.flops * (n_wanted > 2 ? 2 : n_wanted);
+    s->flops = backward_flops(ir, &node, din);
 }
 
 static void count_pending(const grd_ir *ir, ir_grads *g)

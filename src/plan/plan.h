@@ -42,6 +42,16 @@ grd_status grd_debug_check(grd_plan *plan, plan_step *step);  /* again by the re
 grd_status grd_debug_nan(grd_plan *plan, const plan_step *step);
 void grd_debug_trace(grd_plan *plan, const plan_step *step);
 const char *grd_step_kind_name(ir_step_kind kind);
+/* print.c: "onednn gemm:avx512" */
+void grd_step_implementation(const ir_step *step, char *text, size_t size);
+
+/* profile.c */
+double grd_step_moved_bytes(const grd_plan *plan, const ir_step *step); /* at least, see grd_plan_roofline */
+double grd_roofline(const grd_machine *machine, double flops, double bytes); /* seconds */
+/* Work beside the plan's steps, a line of its own in a profile. */
+typedef struct grd_profile_line { const char *name; double seconds, flops, moved_bytes; } grd_profile_line;
+/* machine NULL: without a comparison to its limits. after.name NULL: none. */
+void grd_profile_print(const grd_plan *plan, const grd_machine *machine, grd_profile_line after, FILE *out);
 /* Bytes of a value of the plan's arena or elsewhere, as a pointer of the last binding. */
 void *grd_plan_pointer(const grd_plan *plan, int value);
 

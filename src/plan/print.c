@@ -14,8 +14,10 @@ grd_plan_info grd_plan_describe(const grd_plan *p)
                            .save_bytes = p->ir.save_bytes, .no_reuse_bytes = p->ir.no_reuse_bytes, .lower_bound_bytes = p->ir.lower_bound,
                            .param_bytes = (size_t)m->param_elements * element, .state_bytes = (size_t)m->state_elements * element,
                            .grad_bytes = p->opts.backward ? (size_t)m->param_elements * element : 0 };
-    for (int i = 0; i < p->n_steps; i++)
+    for (int i = 0; i < p->n_steps; i++) {
         info.flops += p->step[i].ir->flops;
+        info.moved_bytes += grd_step_moved_bytes(p, p->step[i].ir);
+    }
     return info;
 }
 
@@ -57,7 +59,7 @@ static int main_value(const ir_step *s)
     return s->out[0];
 }
 
-static void implementation(const ir_step *s, char *text, size_t size)
+void grd_step_implementation(const ir_step *s, char *text, size_t size)
 {
     if (!s->has_impl)
         snprintf(text, size, "plan");
@@ -72,7 +74,7 @@ void grd_plan_print(const grd_plan *p, FILE *out)
     for (int i = 0; i < p->n_steps; i++) {
         const ir_step *s = p->step[i].ir;
         int v = main_value(s);
-        implementation(s, impl, sizeof impl);
+        grd_step_implementation(s, impl, sizeof impl);
         fprintf(out, "%4d  %-9s %-14s %-28s %-28s %-10s %-20s %10s %10s\n", i, grd_step_kind_name(s->kind),
                 s->node >= 0 ? p->ir.nodes.item[s->node].op->name : "", s->path, impl, layout_name(p, v),
                 v >= 0 ? grd_shape_text(&p->ir.values.item[v].shape, shape, sizeof shape) : "-",
@@ -92,31 +94,6 @@ void grd_plan_print(const grd_plan *p, FILE *out)
     fprintf(out, "%d steps, %d fused, %d reorders, %s FLOPs a run\n", info.steps, info.fused, info.reorders, human(info.flops, "", flops, sizeof flops));
     fprintf(out, "values: %zu bytes (%s) in one arena; the least that the lifetimes allow %s; without reuse %s\n", info.arena_bytes,
             bytes_text(info.arena_bytes, a, sizeof a), bytes_text(info.lower_bound_bytes, b, sizeof b), bytes_text(info.no_reuse_bytes, c, sizeof c));
-}
-
-void grd_plan_profile(const grd_plan *p, FILE *out)
-{
-    double total = 0;
-    for (int i = 0; i < p->n_steps; i++)
-        total += p->step[i].seconds;
-    fprintf(out, "%-9s %-14s %-28s %-28s %10s %7s %10s %10s\n", "pass", "op", "path", "implementation", "ms", "share", "GFLOP/s", "GB/s");
-    for (int i = 0; i < p->n_steps; i++) {
-        const plan_step *s = &p->step[i];
-        double each = s->runs ? s->seconds / (double)s->runs : 0, bytes = 0;
-        for (int k = 0; k < GRD_MAX_IN; k++) {
-            bytes += s->ir->in[k] >= 0 ? (double)p->ir.values.item[s->ir->in[k]].bytes : 0;
-            bytes += s->ir->din[k] >= 0 ? (double)p->ir.values.item[s->ir->din[k]].bytes : 0;
-        }
-        for (int k = 0; k < GRD_MAX_OUT; k++) {
-            bytes += s->ir->out[k] >= 0 ? (double)p->ir.values.item[s->ir->out[k]].bytes : 0;
-            bytes += s->ir->dout[k] >= 0 ? (double)p->ir.values.item[s->ir->dout[k]].bytes : 0;
-        }
-        char impl[80];
-        implementation(s->ir, impl, sizeof impl);
-        fprintf(out, "%-9s %-14s %-28s %-28s %10.4f %6.1f%% %10.2f %10.2f\n", grd_step_kind_name(s->ir->kind),
-                s->ir->node >= 0 ? p->ir.nodes.item[s->ir->node].op->name : "", s->ir->path, impl, each * 1e3, total > 0 ? 100 * s->seconds / total : 0,
-                each > 0 ? s->ir->flops / each * 1e-9 : 0, each > 0 ? bytes / each * 1e-9 : 0);
-    }
 }
 
 /* ---- layers ---- */

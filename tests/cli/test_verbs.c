@@ -153,7 +153,10 @@ static void bench_prints_one_object_a_line(void **state)
         assert_text(one, "workload", name[i]);
         assert_true(number(one, "threads") == 2 && number(one, "params") == (i ? 603 : 51));
         assert_true(number(one, "min_ms") > 0 && number(one, "min_ms") <= number(one, "median_ms"));
-        assert_true(number(one, "rss_mib") > 1);
+        assert_true(number(one, "rss_mib") > 1 && number(one, "steps") >= 5);
+        assert_true(number(one, "start_ms") > 0 && number(one, "start_ms") < 5000);
+        assert_true(number(one, "roofline_ms") > 0 && number(one, "roofline_ms") < 1);
+        assert_true(number(one, "gflop") > 0 && number(one, "moved_mb") > 0);
         json_decref(one);
         line = end + 1;
     }

@@ -76,6 +76,9 @@ typedef struct grd_class_job {
 
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
+    /* the machine's own limits: chains of multiply-adds that wait for nothing, returns FLOPs; a = b + k c */      \
+    X(double, peak_chains, (int64_t rounds, float *sink))                                                          \
+    X(void, peak_triad, (float *a, const float *b, const float *c, float k, int64_t n))                            \
     X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
     X(void, adam_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
     X(void, sgd_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
