@@ -65,12 +65,12 @@ typedef struct grd_norm_job {
     float eps;
 } grd_norm_job;
 
-/* Lines of logits against one class each. */
+/* Lines of logits against one class each; or planes: the logits of a class `stride` apart, positions side by side. */
 typedef struct grd_class_job {
     const float *x;
     const int32_t *label;
     float *dx, g;          /* gradient of the sum */
-    int64_t classes;
+    int64_t classes, stride;
     int64_t ignore;        /* label that does not count */
 } grd_class_job;
 
@@ -109,6 +109,8 @@ typedef struct grd_class_job {
     X(void, softmax_gradient, (float *dx, const float *y, const float *dy, int64_t n, bool logarithm))             \
     X(double, class_loss, (const grd_class_job *job, int64_t begin, int64_t end, double *weight))                  \
     X(void, class_loss_gradient, (const grd_class_job *job, int64_t begin, int64_t end))                           \
+    X(double, class_loss_planes, (const grd_class_job *job, int64_t begin, int64_t end, double *weight))           \
+    X(void, class_loss_planes_gradient, (const grd_class_job *job, int64_t begin, int64_t end))                    \
     X(void, add_into, (float *y, const float *x, int64_t n))                                                       \
     X(double, sum, (const float *x, int64_t n))                                                                    \
     X(void, add, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \

@@ -1,4 +1,4 @@
-/* layernorm, softmax, cross entropy over the last axis, embedding: work along lines of the last dimensions, threads share the
+/* layernorm, softmax, embedding, cross entropy: work along lines of the last dimensions, threads share the
  * lines. What is summed over lines is summed in one part a thread, then the parts in order. */
 #include "backend/cpu/rows.h"
 
@@ -141,20 +141,52 @@ static class_range class_start(const grd_impl *impl, const grd_args *args)
     const grd_cross_entropy_opts *o = args->attr;
     const grd_shape *x = args->in_shape;
     class_range r = { .cpu = kernels(impl), .parts = args->scratch };
+    const int axis = (int)(o->axis < 0 ? o->axis + x->rank : o->axis);
     r.job = (grd_class_job){ .x = args->in[0], .label = args->in[1], .dx = (float *)(void *)args->din[0],
                              .g = args->dout[0] ? ((const float *)(const void *)args->dout[0])[0] : 0,
-                             .classes = x->dim[x->rank - 1], .ignore = o->ignore_index };
+                             .classes = x->dim[axis], .stride = 1, .ignore = o->ignore_index };
+    for (int i = axis + 1; i < x->rank; i++)
+        r.job.stride *= x->dim[i];
     r.lines = grd_count(x) / r.job.classes;
     r.pieces = grd_cpu_pieces(impl->threads, r.lines, lines_grain(r.job.classes));
     return r;
+}
+
+/* The job of one set of planes (logits of one sample, classes at an inner axis) and where position i is in it. */
+static grd_class_job planes_of(const grd_class_job *j, int64_t set)
+{
+    grd_class_job job = *j;
+    job.x += set * j->classes * j->stride;
+    job.label += set * j->stride;
+    if (j->dx)
+        job.dx += set * j->classes * j->stride;
+    return job;
+}
+
+/* Lines begin..end-1: a run of lines, or of positions of one set of planes after the other. */
+static double loss_of(const class_range *r, int64_t begin, int64_t end, double *weight)
+{
+    const int64_t stride = r->job.stride;
+    if (stride == 1)
+        return r->cpu->class_loss(&r->job, begin, end, weight);
+    double sum = 0;
+    *weight = 0;
+    for (int64_t at = begin, next; at < end; at = next) {
+        const int64_t set = at / stride, first = set * stride;
+        const grd_class_job job = planes_of(&r->job, set);
+        double part;
+        next = first + stride < end ? first + stride : end;
+        sum += r->cpu->class_loss_planes(&job, at - first, next - first, &part);
+        *weight += part;
+    }
+    return sum;
 }
 
 static void class_pieces(void *ctx, int64_t begin, int64_t end)
 {
     const class_range *r = ctx;
     for (int64_t p = begin; p < end; p++)
-        r->parts[2 * p] = r->cpu->class_loss(&r->job, r->lines * p / r->pieces, r->lines * (p + 1) / r->pieces,
-                                             &r->parts[2 * p + 1]);
+        r->parts[2 * p] = loss_of(r, r->lines * p / r->pieces, r->lines * (p + 1) / r->pieces, &r->parts[2 * p + 1]);
 }
 
 static void cross_entropy_forward(const grd_impl *impl, const grd_args *args)
@@ -173,7 +205,17 @@ static void cross_entropy_forward(const grd_impl *impl, const grd_args *args)
 static void class_gradient_lines(void *ctx, int64_t begin, int64_t end)
 {
     const class_range *r = ctx;
-    r->cpu->class_loss_gradient(&r->job, begin, end);
+    const int64_t stride = r->job.stride;
+    if (stride == 1) {
+        r->cpu->class_loss_gradient(&r->job, begin, end);
+        return;
+    }
+    for (int64_t at = begin, next; at < end; at = next) {
+        const int64_t set = at / stride, first = set * stride;
+        const grd_class_job job = planes_of(&r->job, set);
+        next = first + stride < end ? first + stride : end;
+        r->cpu->class_loss_planes_gradient(&job, at - first, next - first);
+    }
 }
 
 static void cross_entropy_backward(const grd_impl *impl, const grd_args *args)
@@ -186,8 +228,6 @@ static void cross_entropy_backward(const grd_impl *impl, const grd_args *args)
 GRD_CPU_PREPARE(grd_cpu_cross_entropy)
 {
     const grd_cross_entropy_opts *o = node->attr;
-    if (!is_last(o->axis, node->in_shape[0].rank))
-        return "classes that do not come last";
     if (node->n_in > 2)
         return "class weights";
     if (o->label_smoothing > 0)

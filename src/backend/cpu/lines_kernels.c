@@ -172,6 +172,88 @@ void GRD_KERNEL(class_loss_gradient)(const grd_class_job *j, int64_t begin, int6
     }
 }
 
+/* Positions are taken a few at a time, so that a class's are a short run of numbers. */
+enum { POSITIONS = 64 };
+
+typedef struct crowd {
+    float most[POSITIONS], total[POSITIONS]; /* largest logit; sum of exp(logit - largest) */
+} crowd;
+
+static void meet(const grd_class_job *j, int64_t at, int64_t n, crowd *c)
+{
+    for (int64_t i = 0; i < n; i++) {
+        c->most[i] = j->x[at + i];
+        c->total[i] = 0;
+    }
+    for (int64_t k = 1; k < j->classes; k++) {
+        const float *x = j->x + k * j->stride + at;
+        for (int64_t i = 0; i < n; i++)
+            c->most[i] = x[i] > c->most[i] ? x[i] : c->most[i];
+    }
+    for (int64_t k = 0; k < j->classes; k++) {
+        const float *x = j->x + k * j->stride + at;
+        GRD_VECTOR_LOOP
+        for (int64_t i = 0; i < n; i++)
+            c->total[i] += vmath_exp(x[i] - c->most[i]);
+    }
+}
+
+double GRD_KERNEL(class_loss_planes)(const grd_class_job *j, int64_t begin, int64_t end, double *weight)
+{
+    double sum = 0, count = 0;
+    crowd c;
+    for (int64_t at = begin; at < end; at += POSITIONS) {
+        const int64_t n = end - at < POSITIONS ? end - at : POSITIONS;
+        meet(j, at, n, &c);
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t label = j->label[at + i];
+            if (label == j->ignore)
+                continue;
+            count++;
+            if (label < 0 || label >= j->classes)
+                sum = count = NAN;
+            else
+                sum += log((double)c.total[i]) + ((double)c.most[i] - (double)j->x[label * j->stride + at + i]);
+        }
+    }
+    *weight = count;
+    return sum;
+}
+
+/* What was computed for a position whose label does not count, or is none. */
+static void spoil(const grd_class_job *j, int64_t at, float with)
+{
+    for (int64_t k = 0; k < j->classes; k++)
+        j->dx[k * j->stride + at] = with;
+}
+
+void GRD_KERNEL(class_loss_planes_gradient)(const grd_class_job *j, int64_t begin, int64_t end)
+{
+    crowd c;
+    for (int64_t at = begin; at < end; at += POSITIONS) {
+        const int64_t n = end - at < POSITIONS ? end - at : POSITIONS;
+        meet(j, at, n, &c);
+        for (int64_t i = 0; i < n; i++)
+            c.total[i] = j->g / c.total[i];
+        for (int64_t k = 0; k < j->classes; k++) {
+            const float *x = j->x + k * j->stride + at;
+            float *dx = j->dx + k * j->stride + at;
+            GRD_VECTOR_LOOP
+            for (int64_t i = 0; i < n; i++)
+                dx[i] = vmath_exp(x[i] - c.most[i]) * c.total[i];
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t label = j->label[at + i];
+            if (label == j->ignore)
+                spoil(j, at + i, 0);
+            else if (label < 0 || label >= j->classes)
+                spoil(j, at + i, NAN);
+            else
+                j->dx[label * j->stride + at + i] -= j->g;
+        }
+    }
+}
+
 /* ---- sums ---- */
 
 void GRD_KERNEL(add_into)(float *restrict y, const float *restrict x, int64_t n)
