@@ -73,6 +73,8 @@ static const struct {
     { "avgpool2d", grd_cpu_pool },
     { "adaptive_avgpool2d", grd_cpu_pool },
     { "concat", grd_cpu_concat },
+    { "conv2d", grd_cpu_winograd },
+    { "conv2d_act", grd_cpu_winograd },
 };
 
 static const char *prepare(grd_impl *impl, const grd_node *node, grd_pass pass, const grd_env *env)

@@ -3,6 +3,8 @@
 #ifndef GRD_BACKEND_CPU_KERNELS_H
 #define GRD_BACKEND_CPU_KERNELS_H
 
+#include "backend/cpu/winograd.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,7 +74,12 @@ typedef struct grd_pool_job {
     X(void, maxpool, (const grd_pool_job *job, const float *x, float *y, uint8_t *where))                          \
     X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
     X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
-    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))
+    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))                                   \
+    X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \
+    X(void, wino_weights, (const grd_wino_map *map, const grd_wino_weights *job, int64_t begin, int64_t end))      \
+    X(void, wino_convolve, (const grd_wino_job *job, int64_t begin, int64_t end))                                  \
+    X(void, wino_correlate, (const grd_wino_job *job, int64_t begin, int64_t end))                                 \
+    X(void, wino_fold, (const grd_wino_map *map, const float *sums, int shares, int64_t apart, float *dw, int64_t begin, int64_t end))
 
 typedef struct grd_cpu_table {
 #define GRD_CPU_MEMBER(result, name, args) result (*name) args;
