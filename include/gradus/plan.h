@@ -25,6 +25,7 @@ typedef struct grd_model_opts {
     const char *backend;/* NULL = the context's; "auto", "ref", "onednn", "cpu" */
     uint64_t seed;      /* 0 = the context's */
     const char *no_fuse;/* names of fusion rules to leave out, comma-separated; "all" */
+    bool exact_conv;    /* convolutions by their definition only, none by Winograd (faster, errors up to 1e-4 of the largest value) */
 } grd_model_opts;
 
 /* Takes the graph's parameters and states as they are now (the graph must be complete) and sets initial values. */
@@ -133,7 +134,8 @@ GRD_API grd_status grd_machine_measure(grd_ctx *ctx, int threads, grd_machine *m
  * reorders are an implementation's choice and not counted. No bound for what stays in cache from step to step, nor for algorithms
  * with fewer FLOPs than the direct one. */
 GRD_API double grd_plan_roofline(const grd_plan *plan, const grd_machine *machine);
-/* With GRD_PLAN_CHECK: largest error max|a-b| / (max|b| + 1e-6) over all steps so far, and which step had it. */
+/* With GRD_PLAN_CHECK: largest error max|a-b| / (max|b| + 1e-6) over all steps so far, and which step had it. A step whose
+ * implementation states a bound of its own (Winograd) counts in proportion: at that bound as another at its row's. */
 GRD_API double grd_plan_check_error(const grd_plan *plan, const char **step);
 
 /* ---- gradient checks ------------------------------------------------------------------------ */

@@ -42,6 +42,7 @@ struct grd_impl {
     size_t save, scratch;          /* bytes */
     bool private_save;             /* save is not as the row defines it: this backend must accept the backward too */
     bool no_inplace;               /* even if the row allows it */
+    double bound;                  /* largest error against double, as the row's bound_f32; 0 = the row's */
     int threads;                   /* preset: the plan's; passed on in grd_args.threads */
     void (*run)(const grd_impl *impl, const grd_args *args); /* preset: the backend's run */
 };
@@ -49,6 +50,7 @@ struct grd_impl {
 typedef struct grd_env {           /* what a plan compiles for */
     grd_host *host;
     int threads;
+    bool exact_conv;               /* no convolution by Winograd */
 } grd_env;
 
 struct grd_backend {

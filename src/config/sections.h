@@ -12,6 +12,7 @@ typedef struct grd_run_section {
     const char *name, *dir;
     int64_t seed, batch, eval_batch, epochs, max_steps, threads;
     int backend, device;
+    bool exact_conv;
 } grd_run_section;
 
 typedef struct grd_data_section {

@@ -45,7 +45,7 @@ static bool allowed(const grd_model *m, const grd_backend *b)
 static grd_status choose(assigner *a, ir_step *s, const grd_node *node, grd_pass pass, size_t save, size_t scratch)
 {
     grd_ir *ir = a->ir;
-    grd_env env = { ir->host, ir->model->threads };
+    grd_env env = { .host = ir->host, .threads = ir->model->threads, .exact_conv = ir->model->exact_conv };
     char refusals[1024];
     size_t used = 0;
     refusals[0] = 0;

@@ -149,6 +149,8 @@ static void compare(checker *c, int v, const void *reference, const grd_shape *s
     for (int64_t i = 0; i < n && error > 0; i++)
         size = fmax(size, isfinite(number_at(c->p, reference, i)) ? fabs(number_at(c->p, reference, i)) : 0);
     error /= size + 1e-6;
+    if (c->step->ir->impl.bound > 0)
+        error *= (c->node->op->bound_f32 > 0 ? c->node->op->bound_f32 : 1e-5) / c->step->ir->impl.bound;
     if (error > c->p->check_error) {
         c->p->check_error = error;
         c->p->check_step = c->step->ir->path;

@@ -191,7 +191,7 @@ static void check_padding(const grd_layout *l, const float *v, const grd_shape *
 static bool prepare(bench *b, const grd_backend *backend, const grd_node *node, grd_pass pass, int threads, grd_impl *impl,
                     step_result *r)
 {
-    grd_env env = { &b->ctx->host, threads };
+    grd_env env = { .host = &b->ctx->host, .threads = threads };
     *impl = (grd_impl){ .backend = backend, .run = backend->run, .threads = threads, .save = b->save[0],
                         .scratch = pass == GRD_FORWARD ? b->scratch[0] : b->scratch_back[0] };
     r->refused = backend->prepare(impl, node, pass, &env);
@@ -212,7 +212,8 @@ static void run_forward(bench *b, const step_case *c, const grd_impl *impl, int 
         impl->run(impl, a);
     r->out = plain_copy(a->out[0], &impl->out[0], b->out_shape);
     r->out_count = grd_count(b->out_shape);
-    note(r, step_error(r->out, b->out, r->out_count), "out");
+    r->out_error = step_error(r->out, b->out, r->out_count);
+    note(r, r->out_error, "out");
     check_padding(&impl->out[0], a->out[0], b->out_shape);
     for (int i = 0; i < b->n_in; i++)
         free((void *)(uintptr_t)a->in[i]);
@@ -237,7 +238,8 @@ static void run_backward(bench *b, const step_case *c, const grd_impl *impl, int
         if (a->din[i]) {
             r->din[i] = plain_copy(a->din[i], &impl->din[i], &b->in_shape[i]);
             r->din_count[i] = grd_count(&b->in_shape[i]);
-            note(r, step_error(r->din[i], b->din[i], r->din_count[i]), gradient[i]);
+            r->din_error[i] = step_error(r->din[i], b->din[i], r->din_count[i]);
+            note(r, r->din_error[i], gradient[i]);
             check_padding(&impl->din[i], a->din[i], &b->in_shape[i]);
         }
         free((void *)(uintptr_t)a->in[i]);

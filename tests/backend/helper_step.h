@@ -16,6 +16,7 @@ typedef struct step_case {
 typedef struct step_result {
     double error;          /* max|a-b| / (max|b| + 1e-6), largest over outputs and wanted gradients */
     const char *where;     /* which one had it */
+    double out_error, din_error[GRD_MAX_IN]; /* of each */
     const char *refused;   /* by forward or backward; NULL = both ran */
     bool forward_plain;    /* output and input layouts of forward are all plain */
     char name[48];

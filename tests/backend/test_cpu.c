@@ -357,7 +357,7 @@ static void backend_refuses_with_a_sentence(void **state)
 {
     (void)state;
     grd_ctx *ctx = grd_open(NULL);
-    grd_env env = { &ctx->host, 1 };
+    grd_env env = { .host = &ctx->host, .threads = 1 };
     grd_impl impl = { 0 };
     grd_node wide = { .op = grd_op_find(ctx, "add_relu", GRD_F64), .dtype = GRD_F64 },
              other = { .op = grd_op_find(ctx, "sin", GRD_F32), .dtype = GRD_F32 };

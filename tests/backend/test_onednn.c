@@ -164,7 +164,7 @@ static void activations_let_nan_through(void **state)
     }
     for (int act = GRD_ACT_RELU; act <= GRD_ACT_LEAKY_RELU; act++) {
         const grd_conv2d_act_opts opts = { { 1, 1, 0, 0, 1, 1, 1 }, act, 0.1 };
-        grd_env env = { &ctx->host, 1 };
+        grd_env env = { .host = &ctx->host, .threads = 1 };
         grd_impl impl = { .backend = &grd_backend_onednn, .threads = 1 };
         grd_node node = { .op = grd_op_find(ctx, "conv2d_act", GRD_F32),
                           .attr = &opts,
@@ -212,7 +212,7 @@ static grd_layout blocked(const grd_shape *shape, int dim, int size)
 static void reorder_is_the_definition(const grd_layout *from, const grd_layout *to, const grd_shape *shape)
 {
     grd_ctx *ctx = grd_open(NULL);
-    grd_env env = { &ctx->host, 1 };
+    grd_env env = { .host = &ctx->host, .threads = 1 };
     size_t from_bytes = grd_layout_bytes(from, shape, sizeof(float)), to_bytes = grd_layout_bytes(to, shape, sizeof(float));
     float *plain = malloc(sizeof(float) * (size_t)grd_count(shape)), *src = aligned_alloc(64, from_bytes / 64 * 64 + 64);
     float *dst = aligned_alloc(64, to_bytes / 64 * 64 + 64), *expected = malloc(to_bytes);
@@ -264,7 +264,7 @@ static void unknown_layouts_are_refused(void **state)
     grd_shape shape = { 4, { 2, 16, 5, 3 } };
     grd_layout odd = blocked(&shape, 1, 7), secret = { .kind = GRD_LAYOUT_OPAQUE, .bytes = 4096 };
     grd_ctx *ctx = grd_open(NULL);
-    grd_env env = { &ctx->host, 1 };
+    grd_env env = { .host = &ctx->host, .threads = 1 };
     const grd_layout *list[] = { &odd, &secret };
     for (int i = 0; i < 2; i++) {
         grd_impl impl = { 0 };
@@ -286,7 +286,7 @@ static void double_and_other_ops_are_refused(void **state)
 {
     (void)state;
     grd_ctx *ctx = grd_open(NULL);
-    grd_env env = { &ctx->host, 1 };
+    grd_env env = { .host = &ctx->host, .threads = 1 };
     grd_impl impl = { 0 };
     grd_node node = { .op = grd_op_find(ctx, "linear", GRD_F64), .dtype = GRD_F64 };
     assert_string_equal(grd_backend_onednn.prepare(&impl, &node, GRD_FORWARD, &env), "float only");
@@ -324,7 +324,7 @@ static void a_refused_allocation_is_said_and_leaks_nothing(void **state)
         meter m = { fail, 0 };
         grd_host host;
         grd_host_init(&host, &(grd_allocator){ meter_alloc, meter_free, &m });
-        grd_env env = { &host, 1 };
+        grd_env env = { .host = &host, .threads = 1 };
         grd_impl impl = { .backend = &grd_backend_onednn };
         grd_node node = { .op = grd_op_find(ctx, "conv2d", GRD_F32),
                           .attr = &opts,

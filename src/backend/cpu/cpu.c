@@ -74,6 +74,8 @@ static const struct {
     { "log_softmax", grd_cpu_softmax },
     { "cross_entropy", grd_cpu_cross_entropy },
     { "embedding", grd_cpu_embedding },
+    { "conv2d", grd_cpu_winograd },
+    { "conv2d_act", grd_cpu_winograd },
 };
 
 static void drop(grd_impl *impl, grd_host *host)

@@ -3,6 +3,8 @@
 #ifndef GRD_BACKEND_CPU_KERNELS_H
 #define GRD_BACKEND_CPU_KERNELS_H
 
+#include "backend/cpu/winograd.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,7 +103,7 @@ typedef struct grd_class_job {
     X(void, maxpool, (const grd_pool_job *job, const float *x, float *y, uint8_t *where))                          \
     X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
     X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
-    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx)) \
+    X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))                                   \
     X(const grd_unary_kernel *, unary, (const char *op)) /* NULL: there is none */                                 \
     X(void, layernorm, (const grd_norm_job *job, int64_t begin, int64_t end))                                      \
     X(void, layernorm_gradient, (const grd_norm_job *job, int64_t begin, int64_t end, float *dw, float *db))       \
@@ -115,7 +117,12 @@ typedef struct grd_class_job {
     X(double, sum, (const float *x, int64_t n))                                                                    \
     X(void, add, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
-    X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))
+    X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \
+    X(void, wino_weights, (const grd_wino_map *map, const grd_wino_weights *job, int64_t begin, int64_t end))      \
+    X(void, wino_convolve, (const grd_wino_job *job, int64_t begin, int64_t end))                                  \
+    X(void, wino_correlate, (const grd_wino_job *job, int64_t begin, int64_t end))                                 \
+    X(void, wino_fold, (const grd_wino_map *map, const float *sums, int shares, int64_t apart, float *dw, int64_t begin, int64_t end))
 
 typedef struct grd_cpu_table {
 #define GRD_CPU_MEMBER(result, name, args) result (*name) args;

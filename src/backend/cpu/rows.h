@@ -15,10 +15,15 @@ GRD_CPU_PREPARE(grd_cpu_binary);        /* add, sub, mul */
 GRD_CPU_PREPARE(grd_cpu_batchnorm);     /* batchnorm, batchnorm_relu, batchnorm_add_relu */
 GRD_CPU_PREPARE(grd_cpu_pool);          /* maxpool2d, avgpool2d, adaptive_avgpool2d */
 GRD_CPU_PREPARE(grd_cpu_concat);
+GRD_CPU_PREPARE(grd_cpu_winograd);      /* conv2d, conv2d_act */
 GRD_CPU_PREPARE(grd_cpu_layernorm);
 GRD_CPU_PREPARE(grd_cpu_softmax);       /* softmax, log_softmax */
 GRD_CPU_PREPARE(grd_cpu_cross_entropy);
 GRD_CPU_PREPARE(grd_cpu_embedding);
+
+/* Why a convolution does not go by Winograd on that instruction set (grd_isa_level); NULL: it does. */
+const char *grd_cpu_winograd_reason(const grd_node *node, int level);
+#define GRD_WINOGRAD_BOUND 1e-4 /* error against double, as grd_op.bound_f32 */
 
 /* The functions a step runs with; all their state is in the arguments. */
 static inline const char *grd_cpu_accept(grd_impl *impl, grd_pass pass, void (*forward)(const grd_impl *, const grd_args *),

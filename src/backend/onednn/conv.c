@@ -28,7 +28,7 @@ typedef struct builder {
     shim_conv geometry;
     int act;
     float slope;
-    bool bias;
+    bool bias, exact;
     int w_rank;          /* 5 with groups */
     int64_t w_dims[5];   /* [groups] outputs, inputs, height, width */
     int64_t outputs;
@@ -228,7 +228,7 @@ static bool winograd_pays(const builder *c)
     const shim_conv *g = &c->geometry;
     bool plain_3x3 = c->same_weights && w[2] == 3 && w[3] == 3 && g->stride[0] == 1 && g->stride[1] == 1 && g->dilation[0] == 0 &&
                      g->dilation[1] == 0;
-    return plain_3x3 && w[0] >= 32 && w[1] >= 32;
+    return !c->exact && plain_3x3 && w[0] >= 32 && w[1] >= 32;
 }
 
 static void note_name(const dnnl_primitive_desc_t pd, grd_impl *impl)
@@ -433,7 +433,7 @@ static void build_backward(builder *c, grd_impl *impl)
 
 GRD_PREPARE(grd_onednn_conv2d)
 {
-    builder c = { .node = node };
+    builder c = { .node = node, .exact = env->exact_conv };
     read_options(&c);
     c.p = grd_dnn_open(env->host, sizeof(conv_state));
     if (!c.p)
