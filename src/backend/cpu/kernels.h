@@ -59,6 +59,17 @@ typedef struct grd_class_job {
     int64_t ignore;        /* label that does not count */
 } grd_class_job;
 
+/* A tile of attention scores, rows queries x keys, before scaling. Query r sees the first `seen` keys of the tile (it may be
+ * less than 0 or more than there are), r more if causal. */
+typedef struct grd_attend_job {
+    float *s;              /* scores, rows ld apart */
+    float *y;              /* [rows,dv], rows ldy apart: sums of values so far */
+    float *most, *sum;     /* [rows]: largest score so far, sum of exp(score - most) */
+    int64_t rows, keys, ld, ldy, dv, seen;
+    float scale;
+    bool causal, first;    /* first: nothing was summed before */
+} grd_attend_job;
+
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
     X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
@@ -82,6 +93,10 @@ typedef struct grd_class_job {
     X(void, add_into, (float *y, const float *x, int64_t n))                                                       \
     X(double, sum, (const float *x, int64_t n))                                                                    \
     X(void, add, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, attend_scores, (const grd_attend_job *job))                                                            \
+    X(void, attend_finish, (const grd_attend_job *job, float *total))                                              \
+    X(void, attend_gradient, (const grd_attend_job *job, const float *total, const float *e, float *ds))           \
+    X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))
 
