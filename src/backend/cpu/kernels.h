@@ -96,6 +96,9 @@ typedef struct grd_attend_job {
     X(void, attend_scores, (const grd_attend_job *job))                                                            \
     X(void, attend_finish, (const grd_attend_job *job, float *total))                                              \
     X(void, attend_gradient, (const grd_attend_job *job, const float *total, const float *e, float *ds))           \
+    X(void, lstm_cell, (int64_t n, const float *b, float *z, float *c, float *h))                                  \
+    X(void, lstm_cell_gradient, (int64_t n, const float *z, const float *c, const float *before, const float *dh,  \
+                                 float *dc, float *dz))                                                            \
     X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))
