@@ -305,6 +305,46 @@ static void every_backend_agrees_with_double_on_two_threads(void **state)
     backends_agree(2);
 }
 
+/* Sizes that a sample should not have, since gradients by differences would take too long: many tiles, masks that cut through
+ * them, rows in the thousands. */
+static void backends_agree_where_work_is_cut_into_pieces(void **state)
+{
+    static const struct { const char *op; grd_op_sample sample; } cases[] = {
+        { "attention", { "heads=2", "q[2,70,8] k[2,600,8] v[2,600,6]" } },
+        { "attention", { "causal=true", "q[1,560,4] k[1,540,4] v[1,540,5]" } },
+        { "attention", { "causal=true", "q[1,130,3] k[1,300,3] v[1,300,3]" } },
+        { "attention", { "heads=3", "q[3,65,6] k[3,130,6] v[3,130,6] lengths[3]:0..130" } },
+        { "attention_qkv", { "heads=4 causal=true", "qkv[2,128,96]" } },
+        { "attention_qkv", { "heads=2 causal=true", "qkv[3,200,12] lengths[3]:1..200" } },
+        { "lstm", { NULL, "x[7,20,10] w_ih[128,10] w_hh[128,32] b_ih[128] b_hh[128] lengths[7]:0..20" } },
+        { "lstm", { NULL, "x[9,11,33] w_ih[512,33]:-0.3..0.3 w_hh[512,128]:-0.3..0.3" } },
+        { "layernorm", { NULL, "x[300,129] w[129] b[129]" } },
+        { "layernorm", { "dims=2", "x[5,40,70] w[40,70]" } },
+        { "softmax", { NULL, "x[200,150]:-9..9" } },
+        { "log_softmax", { NULL, "x[200,150]:-9..9" } },
+        { "cross_entropy", { "axis=-1 ignore_index=3", "x[9,50,65]:-9..9 y[9,50]:0..64" } },
+        { "embedding", { "padding_idx=1", "index[50,40]:0..99 w[100,33]" } },
+        { "add", { NULL, "a[20,40,60] b[40,60]" } },
+        { "sub", { NULL, "a[300,130] b[1,130]" } },
+        { "mul", { NULL, "a[300,130] b[300,130]" } },
+        { "gelu", { NULL, "x[300,130]:-9..9" } },
+        { "tanh", { NULL, "x[300,130]:-9..9" } },
+    };
+    (void)state;
+    grd_ctx *ctx = grd_open(&(grd_opts){ .allocator = &exact_memory });
+    for (const grd_backend *const *backend = grd_backends; *backend != &grd_backend_ref; backend++) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            for (int threads = 1; threads <= 2; threads++) {
+                const grd_op *op = grd_op_find(ctx, cases[i].op, GRD_F32);
+                bench b = { .host = &ctx->host, .backend = *backend, .threads = threads };
+                try_sample(&b, op, grd_op_find(ctx, cases[i].op, GRD_F64), &cases[i].sample, 0, false);
+                assert_true(b.worst <= row_bound(op));
+            }
+        }
+    }
+    grd_close(ctx);
+}
+
 /* ref takes whatever there is, in both passes. */
 static void the_reference_accepts_every_row(void **state)
 {
@@ -367,6 +407,7 @@ int main(void)
         cmocka_unit_test(the_reference_accepts_every_row),
         cmocka_unit_test(a_backend_that_is_off_is_seen),
         cmocka_unit_test(every_backend_agrees_with_double_on_one_thread),
+        cmocka_unit_test(backends_agree_where_work_is_cut_into_pieces),
         cmocka_unit_test(every_backend_agrees_with_double_on_two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,17 @@ typedef struct grd_class_job {
     int64_t ignore;        /* label that does not count */
 } grd_class_job;
 
+/* A tile of attention scores, rows queries x keys, before scaling. Query r sees the first `seen` keys of the tile (it may be
+ * less than 0 or more than there are), r more if causal. */
+typedef struct grd_attend_job {
+    float *s;              /* scores, rows ld apart */
+    float *y;              /* [rows,dv], rows ldy apart: sums of values so far */
+    float *most, *sum;     /* [rows]: largest score so far, sum of exp(score - most) */
+    int64_t rows, keys, ld, ldy, dv, seen;
+    float scale;
+    bool causal, first;    /* first: nothing was summed before */
+} grd_attend_job;
+
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
     /* the machine's own limits: chains of multiply-adds that wait for nothing, returns FLOPs; a = b + k c */      \
@@ -116,6 +127,13 @@ typedef struct grd_class_job {
     X(void, add_into, (float *y, const float *x, int64_t n))                                                       \
     X(double, sum, (const float *x, int64_t n))                                                                    \
     X(void, add, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, attend_scores, (const grd_attend_job *job))                                                            \
+    X(void, attend_finish, (const grd_attend_job *job, float *total))                                              \
+    X(void, attend_gradient, (const grd_attend_job *job, const float *total, const float *e, float *ds))           \
+    X(void, lstm_cell, (int64_t n, const float *b, float *z, float *c, float *h))                                  \
+    X(void, lstm_cell_gradient, (int64_t n, const float *z, const float *c, const float *before, const float *dh,  \
+                                 float *dc, float *dz))                                                            \
+    X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \

@@ -8,6 +8,8 @@ static const struct {
     const char *(*prepare)(grd_impl *, const grd_node *, grd_pass, const grd_env *);
 } rows[] = {
     { "linear", grd_onednn_linear }, { "linear_act", grd_onednn_linear }, { "matmul", grd_onednn_matmul },
+    { "attention", grd_onednn_attention }, { "attention_qkv", grd_onednn_attention },
+    { "lstm", grd_onednn_lstm },
     { "conv2d", grd_onednn_conv2d }, { "conv2d_act", grd_onednn_conv2d },
     { "conv_transpose2d", grd_onednn_conv2d },
 };
