@@ -24,14 +24,18 @@ void grd_host_init(grd_host *host, const grd_allocator *mem)
     host->mem = mem ? *mem : (grd_allocator){ libc_alloc, libc_free, NULL };
 }
 
-void *grd_alloc(grd_host *host, size_t bytes)
+void *grd_alloc_raw(grd_host *host, size_t bytes)
 {
     void *memory = host->mem.alloc(host->mem.user, bytes ? bytes : 1);
-    if (!memory) {
+    if (!memory)
         grd_fail(host, GRD_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
-        return NULL;
-    }
-    return memset(memory, 0, bytes ? bytes : 1);
+    return memory;
+}
+
+void *grd_alloc(grd_host *host, size_t bytes)
+{
+    void *memory = grd_alloc_raw(host, bytes);
+    return memory ? memset(memory, 0, bytes ? bytes : 1) : NULL;
 }
 
 void grd_free(grd_host *host, void *memory)

@@ -21,6 +21,8 @@ void grd_host_init(grd_host *host, const grd_allocator *mem); /* mem NULL = the 
 
 /* Cleared memory, aligned to 64 bytes; never NULL for bytes == 0. On refusal: NULL and GRD_ERR_MEMORY in host. */
 void *grd_alloc(grd_host *host, size_t bytes);
+/* As it comes: for large buffers that are written before they are read. */
+void *grd_alloc_raw(grd_host *host, size_t bytes);
 void grd_free(grd_host *host, void *memory);
 /* A larger copy (the rest cleared); the old one is freed on success and kept on failure. */
 void *grd_grow(grd_host *host, void *memory, size_t old_bytes, size_t new_bytes);

@@ -1,5 +1,6 @@
 #include "plan/model.h"
 
+#include "base/parallel.h"
 #include "plan/plan.h"
 #include "tensor/tensor.h"
 
@@ -28,18 +29,51 @@ static void set_value(grd_dtype dtype, void *data, int64_t i, double value)
         ((float *)data)[i] = (float)value;
 }
 
+typedef struct init_job {
+    const grd_model *m;
+    const grd_param_def *p;
+    void *data;
+    grd_key key;
+    int64_t row; /* elements of one row */
+} init_job;
+
+static void uniform_range(const init_job *j, int64_t begin, int64_t end)
+{
+    enum { MANY = 256 };
+    const grd_init *init = &j->p->init;
+    uint32_t word[MANY];
+    for (int64_t at = begin; at < end; at += MANY) {
+        int n = end - at < MANY ? (int)(end - at) : MANY;
+        grd_random_first(&j->key, 0, (uint64_t)at, n, word);
+        for (int i = 0; i < n; i++)
+            set_value(j->m->dtype, j->data, at + i, (double)(float)(init->a + (init->b - init->a) * grd_uniform(word[i])));
+    }
+}
+
+static void initialise_range(void *ctx, int64_t begin, int64_t end)
+{
+    const init_job *j = ctx;
+    const grd_init *init = &j->p->init;
+    if (init->kind == GRD_INIT_UNIFORM && !init->zero_row) {
+        uniform_range(j, begin, end);
+        return;
+    }
+    for (int64_t e = begin; e < end; e++) {
+        bool zero = init->kind == GRD_INIT_ZEROS || (init->zero_row && e / j->row == init->zero_row - 1);
+        double value = zero ? 0 : init->kind == GRD_INIT_CONSTANT ? init->a : draw(init, &j->key, e);
+        /* through float, so that a float and a double model begin at the same point */
+        set_value(j->m->dtype, j->data, e, (double)(float)value);
+    }
+}
+
 static void initialise(const grd_model *m, int i)
 {
+    enum { GRAIN = 16384 };
     const grd_param_def *p = &m->graph->params.item[i];
-    void *data = grd_model_tensor(m, i).data;
-    grd_key key = { .seed = grd_hash(m->seed, p->name) };
-    int64_t n = grd_count(&p->shape), row = p->shape.rank ? n / p->shape.dim[0] : n;
-    for (int64_t e = 0; e < n; e++) {
-        bool zero = p->init.kind == GRD_INIT_ZEROS || (p->init.zero_row && e / row == p->init.zero_row - 1);
-        double value = zero ? 0 : p->init.kind == GRD_INIT_CONSTANT ? p->init.a : draw(&p->init, &key, e);
-        /* through float, so that a float and a double model begin at the same point */
-        set_value(m->dtype, data, e, (double)(float)value);
-    }
+    int64_t n = grd_count(&p->shape);
+    init_job job = { m, p, grd_model_tensor(m, i).data, { .seed = grd_hash(m->seed, p->name) },
+                     p->shape.rank ? n / p->shape.dim[0] : n };
+    grd_parallel_for(m->threads, n, GRAIN, initialise_range, &job);
 }
 
 /* ---- life ---- */
@@ -211,7 +245,7 @@ grd_status grd_model_reserve(grd_model *m, size_t bytes)
     grd_host *host = &m->ctx->host;
     grd_free(host, m->arena); /* its values end with the next run anyway */
     m->arena_bytes = 0;
-    m->arena = grd_alloc(host, bytes);
+    m->arena = grd_alloc_raw(host, bytes); /* steps write what others read */
     if (!m->arena)
         return GRD_ERR_MEMORY;
     m->arena_bytes = bytes;
