@@ -83,7 +83,7 @@ static void gradients_agree(void (*build)(net *, grd_dtype))
     int n;
     build(&t, GRD_F64);
     const grd_run run = bound(&t);
-    if (grd_gradcheck_model(t.m, t.loss, t.shape, &run, 8, result, &n) != GRD_OK)
+    if (grd_gradcheck_model(t.m, t.loss, t.shape, &run, 100, result, &n) != GRD_OK)
         fail_msg("%s", grd_error(t.ctx));
     assert_true(n > 8);
     for (int i = 0; i < n; i++)
