@@ -53,7 +53,8 @@ static void transformer(net *t, grd_dtype dtype)
 {
     begin(t);
     grd_var x = tokens(t), y = labels(t), n = lengths(t);
-    x = grd_positions(grd_embedding(x, &(grd_embedding_opts){ .as = "e", .num = V, .dim = D }), &(grd_positions_opts){ .as = "p" });
+    x = grd_embedding(x, &(grd_embedding_opts){ .as = "e", .num = V, .dim = D });
+    x = grd_positions(x, &(grd_positions_opts){ .as = "p" });
     x = grd_add(x, grd_self_attention(grd_layernorm(x, &(grd_layernorm_opts){ .as = "n1" }), n,
                                       &(grd_self_attention_opts){ .as = "attn", .heads = 2, .causal = true }));
     grd_var h = grd_linear(grd_layernorm(x, &(grd_layernorm_opts){ .as = "n2" }), &(grd_linear_opts){ .as = "f1", .out = 12 });
