@@ -415,7 +415,8 @@ static grd_var build_self_attention_with(grd_var x, grd_var lengths, const grd_s
     double k = sqrt(6.0 / (double)(4 * d)); /* Glorot, Bengio 2010, of the whole [3D,D] */
     grd_var w = grd_param(g, "in_proj_weight", (grd_init){ GRD_INIT_UNIFORM, -k, k, 0 }, 2, (int64_t[]){ 3 * d, d });
     grd_var b = o->no_bias ? GRD_NONE : vector(g, "in_proj_bias", constant(0), 3 * d);
-    grd_var y = grd_attention_qkv(grd_f_linear(x, w, b), lengths, &(grd_attention_opts){ .heads = o->heads, .causal = o->causal });
+    grd_var y = grd_attention_qkv(grd_f_linear(x, w, b), lengths,
+                                  &(grd_attention_opts){ .heads = o->heads, .causal = o->causal });
     grd_scope_push(g, "out_proj");
     w = grd_param(g, "weight", uniform((double)d), 2, (int64_t[]){ d, d });
     b = o->no_bias ? GRD_NONE : vector(g, "bias", constant(0), d);

@@ -14,10 +14,10 @@ static grd_status loss_at(grd_plan *plan, const grd_run *run, double *loss)
 }
 
 /* (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h */
-static grd_status difference(grd_plan *plan, const grd_run *run, double *x, double h, double *slope)
+static grd_status difference(grd_plan *plan, const grd_run *run, double *x, double h, double *slope, double *noise)
 {
     static const double at[4] = { 1, -1, 2, -2 }, factor[4] = { 8, -8, -1, 1 };
-    double x0 = *x, sum = 0;
+    double x0 = *x, sum = 0, most = 0;
     for (int k = 0; k < 4; k++) {
         double f;
         *x = x0 + at[k] * h;
@@ -26,26 +26,29 @@ static grd_status difference(grd_plan *plan, const grd_run *run, double *x, doub
         if (status != GRD_OK)
             return status;
         sum += factor[k] * f;
+        most = fmax(most, fabs(f));
     }
     *slope = sum / (12 * h);
+    *noise = 4e-16 * most / h; /* what rounding of the losses can do to it */
     return GRD_OK;
 }
 
 /* A model has kinks (relu, max pooling) that a large step crosses, and a small one rounds: of falling steps the estimate is taken
- * that agrees best with the next. The analytic gradient has no say in it. */
+ * that agrees best with the next, its rounding counted in: small steps may agree by chance. The analytic gradient has no say. */
 static grd_status best_difference(grd_plan *plan, const grd_run *run, double *x, double *slope)
 {
-    double before, best = INFINITY;
-    GRD_TRY(difference(plan, run, x, 1e-3, &before));
+    double before, noise, best = INFINITY;
+    GRD_TRY(difference(plan, run, x, 1e-3, &before, &noise));
     *slope = before;
     for (double h = 2.5e-4; h > 5e-8; h /= 4) {
-        double now;
-        GRD_TRY(difference(plan, run, x, h, &now));
-        if (fabs(now - before) < best) {
-            best = fabs(now - before);
+        double now, next_noise;
+        GRD_TRY(difference(plan, run, x, h, &now, &next_noise));
+        if (fabs(now - before) + noise < best) {
+            best = fabs(now - before) + noise;
             *slope = before;
         }
         before = now;
+        noise = next_noise;
     }
     return GRD_OK;
 }

@@ -115,8 +115,10 @@ static void generated_samples_depend_on_seed_and_index_alone(void **state)
     (void)state;
     static const char *const spec[][2] = { { "spirals", "n=50 classes=4" },
                                            { "moons", "n=50" },
-                                           { "random", "n=50 shape=[2,5]" } };
-    for (int k = 0; k < 3; k++) {
+                                           { "random", "n=50 shape=[2,5]" },
+                                           { "random", "n=50 shape=[30] tokens=9 label_shape=[30]" },
+                                           { "random", "n=50 shape=[2,5] label=real label_shape=[2]" } };
+    for (int k = 0; k < 5; k++) {
         grd_dataset *a, *b, *c;
         grd_sample *x, *y;
         char longer[80];

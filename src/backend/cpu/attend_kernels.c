@@ -10,22 +10,6 @@ static inline int64_t visible(const grd_attend_job *j, int64_t r)
     return seen < 0 ? 0 : seen > j->keys ? j->keys : seen;
 }
 
-static inline float largest(const float *x, int64_t n)
-{
-    float lane[GRD_VLANES];
-    for (int k = 0; k < GRD_VLANES; k++)
-        lane[k] = -INFINITY;
-    int64_t i = 0;
-    for (; i + GRD_VLANES <= n; i += GRD_VLANES)
-        for (int k = 0; k < GRD_VLANES; k++)
-            lane[k] = vmath_select(x[i + k] > lane[k], x[i + k], lane[k]);
-    for (int k = 0; k < GRD_VLANES && i < n; i++, k++)
-        lane[k] = x[i] > lane[k] ? x[i] : lane[k];
-    for (int k = 1; k < GRD_VLANES; k++)
-        lane[0] = lane[k] > lane[0] ? lane[k] : lane[0];
-    return lane[0];
-}
-
 /* Scores become exp(score - most), `most` the largest seen so far; what was summed before is scaled to the new one. */
 void GRD_KERNEL(attend_scores)(const grd_attend_job *j)
 {
@@ -35,7 +19,7 @@ void GRD_KERNEL(attend_scores)(const grd_attend_job *j)
         memset(s + n, 0, sizeof *s * (size_t)(j->keys - n));
         if (!n)
             continue;
-        const float top = j->scale * largest(s, n), most = top > j->most[r] ? top : j->most[r], scale = j->scale;
+        const float top = j->scale * vmath_largest(s, n), most = top > j->most[r] ? top : j->most[r], scale = j->scale;
         GRD_VECTOR_LOOP
         for (int64_t k = 0; k < n; k++)
             s[k] = vmath_exp(scale * s[k] - most);

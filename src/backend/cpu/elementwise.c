@@ -82,7 +82,8 @@ static void binary_range(void *ctx, int64_t begin, int64_t end)
         j->kernel(j->y + begin * j->cols, j->a + begin * j->cols, j->b, end - begin, j->cols, 0);
 }
 
-static void binary_run(const grd_impl *impl, const grd_args *args, binary_kernel *kernel, float *y, const float *a, const float *b)
+static void binary_run(const grd_impl *impl, const grd_args *args, binary_kernel *kernel, float *y, const float *a,
+                       const float *b)
 {
     const int64_t n = grd_count(args->out_shape), cols = grd_count(&args->in_shape[1]);
     binary_job j = { kernel, y, a, b, cols, cols == n };
@@ -102,7 +103,13 @@ FORWARD(add)
 FORWARD(sub)
 FORWARD(mul)
 
-typedef struct copy_job { float *to; const float *from; const grd_unary_kernel *kernel; int64_t rows, cols; const grd_cpu_table *cpu; } copy_job;
+typedef struct copy_job {
+    float *to;
+    const float *from;
+    const grd_unary_kernel *kernel; /* applied on the way; NULL = none */
+    int64_t rows, cols;
+    const grd_cpu_table *cpu;
+} copy_job;
 
 static void copy_range(void *ctx, int64_t begin, int64_t end)
 {

@@ -104,7 +104,8 @@ static void soft_gradient_lines(void *ctx, int64_t begin, int64_t end)
 static void soft_run(const grd_impl *impl, const grd_args *args, bool logarithm, bool forward)
 {
     const grd_shape *x = args->in_shape;
-    soft_range r = { kernels(impl), forward ? args->in[0] : (const void *)args->out[0], (const float *)(const void *)args->dout[0],
+    soft_range r = { kernels(impl), forward ? args->in[0] : (const void *)args->out[0],
+                     (const float *)(const void *)args->dout[0],
                      (float *)(void *)(forward ? args->out[0] : args->din[0]), x->dim[x->rank - 1], logarithm };
     if (r.to)
         grd_parallel_for(impl->threads, grd_count(x) / r.n, lines_grain(r.n), forward ? soft_lines : soft_gradient_lines, &r);

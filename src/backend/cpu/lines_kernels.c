@@ -1,25 +1,9 @@
-/* Kernels along one axis: normalisation, softmax, cross entropy, sums by column. A line is a run of n numbers. Sums are made in 16
- * float lanes in a fixed order; those over lines in double. */
+/* Kernels along one axis: normalisation, softmax, cross entropy, sums by column. A line is a run of n numbers. Sums are
+ * made in 16 float lanes in a fixed order; those over lines in double. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/vmath.h"
 
 #include <math.h>
-
-static inline float largest(const float *x, int64_t n)
-{
-    float lane[GRD_VLANES];
-    for (int k = 0; k < GRD_VLANES; k++)
-        lane[k] = -INFINITY;
-    int64_t i = 0;
-    for (; i + GRD_VLANES <= n; i += GRD_VLANES)
-        for (int k = 0; k < GRD_VLANES; k++)
-            lane[k] = vmath_select(x[i + k] > lane[k], x[i + k], lane[k]);
-    for (int k = 0; k < GRD_VLANES && i < n; i++, k++)
-        lane[k] = x[i] > lane[k] ? x[i] : lane[k];
-    for (int k = 1; k < GRD_VLANES; k++)
-        lane[0] = lane[k] > lane[0] ? lane[k] : lane[0];
-    return lane[0];
-}
 
 /* ---- layernorm ---- */
 
@@ -90,7 +74,7 @@ void GRD_KERNEL(layernorm_gradient)(const grd_norm_job *j, int64_t begin, int64_
 
 void GRD_KERNEL(softmax)(float *y, const float *x, int64_t n, bool logarithm)
 {
-    const float most = largest(x, n);
+    const float most = vmath_largest(x, n);
     float sum;
     if (logarithm) {
         GRD_LANE_SUM(sum, n, i, vmath_exp(x[i] - most));
@@ -140,7 +124,7 @@ double GRD_KERNEL(class_loss)(const grd_class_job *j, int64_t begin, int64_t end
             sum = count = NAN;
             break;
         }
-        const float most = largest(x, j->classes);
+        const float most = vmath_largest(x, j->classes);
         float total;
         GRD_LANE_SUM(total, j->classes, c, vmath_exp(x[c] - most));
         sum += log((double)total) + ((double)most - (double)x[label]);
@@ -160,7 +144,7 @@ void GRD_KERNEL(class_loss_gradient)(const grd_class_job *j, int64_t begin, int6
                 dx[c] = label == j->ignore ? 0 : NAN;
             continue;
         }
-        const float most = largest(x, j->classes);
+        const float most = vmath_largest(x, j->classes);
         GRD_VECTOR_LOOP
         for (int64_t c = 0; c < j->classes; c++)
             dx[c] = vmath_exp(x[c] - most);

@@ -4,6 +4,7 @@
 #ifndef GRD_BACKEND_CPU_VMATH_H
 #define GRD_BACKEND_CPU_VMATH_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -69,7 +70,7 @@ static inline void vmath_exp_parts(float x, float *tail, float *first, float *se
     *second = vmath_of_bits((i - half - 1) << 23);
 }
 
-/* 2 units in the last place; below the smallest normal number, half a unit of that more */
+/* relative error 2.4e-7 (2 units in the last place) where the result is a normal number */
 static inline float vmath_exp(float x)
 {
     float tail, first, second;
@@ -77,7 +78,7 @@ static inline float vmath_exp(float x)
     return (1 + tail) * first * second;
 }
 
-/* exp(x) - 1 for x <= 64, relative error 3e-7 also near 0 */
+/* exp(x) - 1 for x <= 0, relative error 3e-7 also near 0 */
 static inline float vmath_expm1(float x)
 {
     float tail, first, second;
@@ -119,9 +120,26 @@ static inline float vmath_normal(float x, float *density)
     return vmath_select(x < 0, above, 1 - above);
 }
 
-/* ---- sums: 16 lanes in a fixed order, whatever the instruction set ---- */
+/* ---- 16 lanes in a fixed order, whatever the instruction set ---- */
 
 enum { GRD_VLANES = 16 };
+
+/* -infinity if n is 0 or all are NaN; NaN is not seen */
+static inline float vmath_largest(const float *x, int64_t n)
+{
+    float lane[GRD_VLANES];
+    for (int k = 0; k < GRD_VLANES; k++)
+        lane[k] = -INFINITY;
+    int64_t i = 0;
+    for (; i + GRD_VLANES <= n; i += GRD_VLANES)
+        for (int k = 0; k < GRD_VLANES; k++)
+            lane[k] = vmath_select(x[i + k] > lane[k], x[i + k], lane[k]);
+    for (int k = 0; k < GRD_VLANES && i < n; i++, k++)
+        lane[k] = x[i] > lane[k] ? x[i] : lane[k];
+    for (int k = 1; k < GRD_VLANES; k++)
+        lane[0] = lane[k] > lane[0] ? lane[k] : lane[0];
+    return lane[0];
+}
 
 /* sum of an expression in i over 0..n-1, as float */
 #define GRD_LANE_SUM(result, n, i, f)                                            \

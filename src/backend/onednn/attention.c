@@ -75,7 +75,10 @@ static void zero_rows(float *x, int64_t rows, int64_t cols, int64_t ld)
 }
 
 /* Keys that some query before `end` sees. */
-static int64_t keys_before(const attention_state *s, const head *h, int64_t end) { return s->causal ? least(h->seen, end) : h->seen; }
+static int64_t keys_before(const attention_state *s, const head *h, int64_t end)
+{
+    return s->causal ? least(h->seen, end) : h->seen;
+}
 
 /* ---- forward ---- */
 
@@ -97,7 +100,8 @@ static void forward_queries(const attention_state *s, const head *h, int64_t q0,
         scores.first = k0 == 0;
         scores.causal = s->causal;
         scores.seen = s->causal ? q0 + 1 - k0 : scores.keys;
-        product(false, h->q + q0 * s->ldq, s->ldq, true, h->k + k0 * s->ldk, s->ldk, tile, scores.ld, rows, scores.keys, s->d, false);
+        product(false, h->q + q0 * s->ldq, s->ldq, true, h->k + k0 * s->ldk, s->ldk, tile, scores.ld, rows, scores.keys, s->d,
+                false);
         s->cpu->attend_scores(&scores);
         product(false, tile, scores.ld, false, h->v + k0 * s->ldv, s->ldv, y, ldy, rows, s->dv, scores.keys, k0 > 0);
     }

@@ -140,7 +140,9 @@ static void backward_query(const grd_args *a, const heads_of *h, int64_t n, int6
     }
 }
 
-static void all_queries(const grd_args *a, const heads_of *h, void (*query)(const grd_args *, const heads_of *, int64_t, int64_t, int64_t))
+typedef void one_query(const grd_args *a, const heads_of *h, int64_t n, int64_t head, int64_t i);
+
+static void all_queries(const grd_args *a, const heads_of *h, one_query *query)
 {
     for (int64_t n = 0; n < h->n; n++)
         for (int64_t head = 0; head < h->heads; head++)
