@@ -3,6 +3,7 @@
 #   make           build/gradus and build/libgradus.*
 #   make demo      the main job on Fashion-MNIST
 #   make check     all tests
+#   make bench     times the workloads of bench/ beside PyTorch, writes docs/performance.md; ARGS="--workloads cnn --pairs 3"
 #   make install   into PREFIX (/usr/local)
 #   make help      the rest
 #
@@ -52,6 +53,10 @@ check-plain: packages
 	@cmake --build $(BUILD)-plain -j $(JOBS) --target gradus tests_ops tests_plan tests_backend
 	@cd $(BUILD)-plain && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^(ops|plan|backend)/'
 
+# PyTorch comes into a virtual environment: BENCH_VENV=folder, by default ~/.cache/gradus-bench.
+bench: all
+	@python3 bench/compare.py --gradus $(BUILD)/gradus $(ARGS)
+
 install: all
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
@@ -59,7 +64,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain
 
 help:
-	@sed -n '3,9s/^# *//p' Makefile
+	@sed -n '3,10s/^# *//p' Makefile
 	@echo "make check-clang | check-asan | check-tsan | check-plain | clean"
 
 # Installs what is missing; plain `make` only says what is missing.
@@ -74,4 +79,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure
+.PHONY: all demo bench check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure

@@ -49,14 +49,16 @@ static double run_chains(job *j, int threads)
     return now() - begin;
 }
 
+/* The piece's length is found on one thread: where others run too, waking a second one may take as long as many chains. */
 static double measure_fma(job *j, int threads)
 {
-    double begin = now(), best = 0;
-    j->rounds = 1 << 14;
-    while (best == 0 || now() - begin < LENGTH) {
+    double begin, best = 0;
+    for (j->rounds = 1 << 14; run_chains(j, 1) < PIECE || run_chains(j, 1) < PIECE; j->rounds *= 2)
+        ;
+    begin = now();
+    for (int i = 0; i < 5 || now() - begin < LENGTH; i++) {
         double seconds = run_chains(j, threads), rate = j->flops * threads / seconds;
         best = rate > best ? rate : best;
-        j->rounds *= seconds < PIECE ? 2 : 1; /* at first waking the threads takes longer than the chains */
     }
     return best;
 }
@@ -80,7 +82,7 @@ static size_t memory_size(void)
 static double measure_stream(job *j, int64_t n, int threads)
 {
     double begin = now(), best = 0;
-    for (int i = 0; i < 3 || now() - begin < LENGTH; i++) {
+    for (int i = 0; i < 5 || now() - begin < LENGTH; i++) {
         double start = now();
         grd_parallel_for(threads, n, 1, triad, j);
         double rate = 3.0 * sizeof(float) * (double)n / (now() - start);
