@@ -74,6 +74,8 @@ static void initialise(const grd_model *m, int i)
     init_job job = { m, p, grd_model_tensor(m, i).data, { .seed = grd_hash(m->seed, p->name) },
                      p->shape.rank ? n / p->shape.dim[0] : n };
     grd_parallel_for(m->threads, n, GRAIN, initialise_range, &job);
+    size_t element = grd_model_element(m), end = grd_align_up((size_t)n, GRD_PARAM_ALIGN);
+    memset((char *)job.data + (size_t)n * element, 0, (end - (size_t)n) * element);
 }
 
 /* ---- life ---- */
@@ -96,7 +98,7 @@ static grd_status allocate(grd_model *m)
         m->n_params += !g->params.item[i].is_state;
     }
     size_t element = grd_model_element(m);
-    m->params = grd_alloc(host, (size_t)m->param_elements * element);
+    m->params = grd_alloc_raw(host, (size_t)m->param_elements * element); /* initialise fills it, gaps and all */
     m->grads = grd_alloc(host, (size_t)m->param_elements * element);
     m->states = grd_alloc(host, (size_t)m->state_elements * element);
     return m->params && m->grads && m->states ? GRD_OK : GRD_ERR_MEMORY;
