@@ -2,7 +2,7 @@
  * the other, measured in turn: median milliseconds of a step, GFLOP/s of direct convolution's operations, and, with `errors`, the
  * largest error against double, relative to the largest value.
  *
- *   build/bench_conv [threads=1] [rounds=15] [errors]        DNNL_MAX_CPU_ISA=AVX2 for that instruction set
+ *   build/bench_conv [threads=1] [rounds=15] [shape=K] [errors]        DNNL_MAX_CPU_ISA=AVX2 for that instruction set
  *
  * A step is what a plan would run: pictures in the layout the step wants; weights as it wants them (ours transforms them inside). */
 #define _POSIX_C_SOURCE 200809L
@@ -116,10 +116,12 @@ static void close_way(way *w, grd_ctx *ctx)
 
 static void run_once(way *w, int round)
 {
+    /* one thread: its own time, whoever else is on the machine */
+    const clockid_t clock = w->impl.threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     struct timespec a, b;
-    clock_gettime(CLOCK_MONOTONIC, &a);
+    clock_gettime(clock, &a);
     w->impl.run(&w->impl, &w->args);
-    clock_gettime(CLOCK_MONOTONIC, &b);
+    clock_gettime(clock, &b);
     if (round >= 0)
         w->ms[round] = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6;
 }
@@ -225,10 +227,11 @@ static void measure(const values *v, int direction, int threads, int rounds, boo
 
 int main(int argc, char **argv)
 {
-    int threads = 1, rounds = 15;
+    int threads = 1, rounds = 15, only = -1;
     bool errors = false;
     for (int i = 1; i < argc; i++) {
-        if (sscanf(argv[i], "threads=%d", &threads) != 1 && sscanf(argv[i], "rounds=%d", &rounds) != 1)
+        if (sscanf(argv[i], "threads=%d", &threads) != 1 && sscanf(argv[i], "rounds=%d", &rounds) != 1 &&
+            sscanf(argv[i], "shape=%d", &only) != 1)
             errors |= strcmp(argv[i], "errors") == 0;
     }
     rounds = rounds < 1 ? 1 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
@@ -241,6 +244,8 @@ int main(int argc, char **argv)
            errors ? " and error" : "", way_name[0], way_name[1], way_name[2]);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const shape *s = &shapes[i];
+        if (only >= 0 && (size_t)only != i)
+            continue;
         values v = { .shape = { { 4, { s->batch, s->in, s->size, s->size } }, { 4, { s->out, s->in, 3, 3 } } },
                      .out_shape = { 4, { s->batch, s->out, s->size, s->size } } };
         for (int k = 0; k < 2; k++)

@@ -38,7 +38,31 @@ static inline N(place) N(place_of)(const grd_wino_map *s, int64_t tile)
     return (N(place)){ tile / a_picture, in / s->tiles_w * M, in % s->tiles_w * M };
 }
 
+/* The tile after it. */
+static inline void N(step)(const grd_wino_map *s, N(place) *at)
+{
+    at->j += M;
+    if (at->j < s->ow)
+        return;
+    at->j = 0;
+    at->i += M;
+    if (at->i < s->oh)
+        return;
+    at->i = 0;
+    at->n++;
+}
+
 /* ---- source side: V = B' patch B ---- */
+
+static inline void N(rows_in)(V t[P][P], float *v, int64_t step)
+{
+    for (int r = 0; r < P; r++) {
+        V z[P];
+        N(line_b)(z, t[r]);
+        for (int c = 0; c < P; c++)
+            STORE(v + (r * P + c) * step, z[c]);
+    }
+}
 
 static inline void N(patch_in)(const float *from, int64_t ld, float *v, int64_t step)
 {
@@ -51,30 +75,48 @@ static inline void N(patch_in)(const float *from, int64_t ld, float *v, int64_t 
         for (int r = 0; r < P; r++)
             t[r][c] = z[r];
     }
-    for (int r = 0; r < P; r++) {
-        V z[P];
-        N(line_b)(z, t[r]);
-        for (int c = 0; c < P; c++)
-            STORE(v + (r * P + c) * step, z[c]);
+    N(rows_in)(t, v, step);
+}
+
+/* The same where the patch sticks out of the picture. */
+static void N(border_in)(const grd_wino_map *s, const float *plane, int64_t i, int64_t j, float *v)
+{
+    static const float zeros[P * W];
+    const float *row[P];
+    V t[P][P];
+    for (int r = 0; r < P; r++)
+        row[r] = i + r >= 0 && i + r < s->h ? plane + ((i + r) * s->w + j) * W : NULL;
+    for (int c = 0; c < P; c++) {
+        const bool inside = j + c >= 0 && j + c < s->w;
+        V x[P], z[P];
+        for (int r = 0; r < P; r++)
+            x[r] = LOAD(inside && row[r] ? row[r] + c * W : zeros);
+        N(line_b)(z, x);
+        for (int r = 0; r < P; r++)
+            t[r][c] = z[r];
     }
+    N(rows_in)(t, v, s->v_step);
 }
 
 static void N(source)(const grd_wino_job *j, const float *gate, int64_t first, int64_t n)
 {
     const grd_wino_map *s = j->map;
-    for (int64_t b = 0; b < s->blocks; b++)
-        for (int64_t k = 0; k < n; k++) {
-            const N(place) at = N(place_of)(s, first + k);
+    for (int64_t b = 0; b < s->blocks; b++) {
+        N(place) at = N(place_of)(s, first);
+        for (int64_t k = 0; k < n; k++, N(step)(s, &at)) {
             const int64_t plane = (at.n * s->blocks + b) * s->h * s->w * W, i = at.i - s->pad_h, jj = at.j - s->pad_w;
             float *v = j->v + (b * s->group + k) * W;
-            if (gate || i < 0 || jj < 0 || i + P > s->h || jj + P > s->w) {
+            if (gate) {
                 V patch[P * P];
-                N(gather)(s, P, j->x + plane, gate ? gate + plane : NULL, s->h, s->w, i, jj, (float *)patch);
+                N(gather)(s, P, j->x + plane, gate + plane, s->h, s->w, i, jj, (float *)patch);
                 N(patch_in)((float *)patch, P * W, v, s->v_step);
+            } else if (i < 0 || jj < 0 || i + P > s->h || jj + P > s->w) {
+                N(border_in)(s, j->x + plane, i, jj, v);
             } else {
                 N(patch_in)(j->x + plane + (i * s->w + jj) * W, s->w * W, v, s->v_step);
             }
         }
+    }
 }
 
 /* ---- target side, convolution: y = act(A' T A + bias) ---- */
@@ -102,9 +144,9 @@ static void N(target)(const grd_wino_job *j, int64_t first, int64_t n)
         const int64_t lanes = s->o_channels - b * W;
         for (int64_t l = 0; j->bias && l < W && l < lanes; l++)
             bias[l] = j->bias[b * W + l];
-        for (int64_t k = 0; k < n; k++) {
+        N(place) at = N(place_of)(s, first);
+        for (int64_t k = 0; k < n; k++, N(step)(s, &at)) {
             V y[M][M];
-            const N(place) at = N(place_of)(s, first + k);
             float *to = j->y + (((at.n * s->o_blocks + b) * s->oh + at.i) * s->ow + at.j) * W;
             const int64_t rows = s->oh - at.i < M ? s->oh - at.i : M, cols = s->ow - at.j < M ? s->ow - at.j : M;
             N(tile_out)(j->t + (b * s->group + k) * W, s->m_step, y);
@@ -156,9 +198,9 @@ static void N(spread)(const grd_wino_job *j, int64_t first, int64_t n, bool begi
     const grd_wino_map *s = j->map;
     for (int64_t b = 0; b < s->o_blocks; b++) {
         V sum = { 0 };
-        for (int64_t k = 0; k < n; k++) {
+        N(place) at = N(place_of)(s, first);
+        for (int64_t k = 0; k < n; k++, N(step)(s, &at)) {
             V patch[M * M];
-            const N(place) at = N(place_of)(s, first + k);
             const int64_t plane = (at.n * s->o_blocks + b) * s->oh * s->ow * W;
             const float *from = j->dy + plane + (at.i * s->ow + at.j) * W;
             int64_t ld = s->ow * W;
