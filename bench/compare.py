@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times Gradus beside PyTorch (and KANN), in turn on the same machine, and writes docs/performance.md. `make bench` calls it.
 
-For each workload, number of threads and instruction set: a short slice of steps of each program, again and again in the same order;
-of each round the ratio of their medians; of the ratios the median. So what else the machine does meets all of them alike. A
-PyTorch process stays alive between its slices; Gradus starts anew for each."""
+For each workload, number of threads and instruction set: a short slice of steps of each program, again and again in the same
+order; of each round the ratio of their medians; of the ratios the median. So what else the machine does meets all of them
+alike. A PyTorch process stays alive between its slices; Gradus starts anew for each."""
 import argparse
 import json
 import math
@@ -72,10 +72,11 @@ def kann_program(python):
     source, program = os.path.join(cache(), "kann"), os.path.join(cache(), "kann_steps")
     try:
         if not os.path.exists(os.path.join(source, "kann.h")):
-            subprocess.run(["git", "clone", "--quiet", "--depth", "1", KANN_URL, source], check=True, capture_output=True, timeout=120)
+            clone = ["git", "clone", "--quiet", "--depth", "1", KANN_URL, source]
+            subprocess.run(clone, check=True, capture_output=True, timeout=120)
         files = [os.path.join(HERE, "peers", "kann_steps.c")] + [os.path.join(source, f) for f in ("kann.c", "kautodiff.c")]
-        subprocess.run(["cc", "-O3", "-march=native", "-DHAVE_CBLAS", "-I" + source, *files, "-o", program, *openblas(python), "-lm"],
-                       check=True, capture_output=True, timeout=300)
+        build = ["cc", "-O3", "-march=native", "-DHAVE_CBLAS", "-I" + source, *files, "-o", program, *openblas(python), "-lm"]
+        subprocess.run(build, check=True, capture_output=True, timeout=300)
         return program
     except (OSError, subprocess.SubprocessError) as error:
         why = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
@@ -90,7 +91,8 @@ class Worker:
 
     def __init__(self, command, environment, log):
         launched = time.clock_gettime(time.CLOCK_MONOTONIC)
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True)
         ready = self.answer()
         self.start_ms = (ready["first_step"] - launched) * 1e3
         self.params, self.version = ready["params"], ready["version"]
@@ -133,6 +135,9 @@ class Bench:
         self.python = torch_python()
         self.kann = kann_program(self.python) if self.python and not options.no_kann else None
         self.torch_version = None
+        self.load = os.getloadavg()[0]
+        if self.load > 0.5:
+            say(f"the machine is not idle (load {self.load:.1f}): single times will be too long, ratios less exact")
 
     def environment(self, isa, threads):
         return {**os.environ, **ISA[isa], "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
@@ -208,7 +213,8 @@ class Bench:
                     program.close()
             for peer, took in slices.items():
                 curves[peer].append((batch, statistics.median(s["median_ms"] for s in took)))
-            say(f"{name}, batch {batch}: " + ", ".join(f"{peer} {curve[-1][1]:.3f} ms" for peer, curve in curves.items() if curve))
+            last = (f"{peer} {curve[-1][1]:.3f} ms" for peer, curve in curves.items() if curve)
+            say(f"{name}, batch {batch}: " + ", ".join(last))
         return curves
 
 
@@ -225,15 +231,18 @@ def number(value, digits=3):
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}" if value else "0"
 
 
-COLUMNS = (("workload", 9), ("threads", 7), ("Gradus ms", 9), ("eager ms", 8), ("compile ms", 10), ("ratio", 6), ("roofline ms", 11),
-           ("times it", 8), ("KANN ratio", 10), ("MiB", 5), ("PyTorch MiB", 11), ("start ms", 8), ("PyTorch start ms", 16))
+COLUMNS = (("workload", 9), ("threads", 7), ("Gradus ms", 9), ("eager ms", 8), ("compile ms", 10), ("ratio", 6),
+           ("roofline ms", 11), ("times it", 8), ("KANN ratio", 10), ("MiB", 5), ("PyTorch MiB", 11), ("start ms", 8),
+           ("PyTorch start ms", 16))
 
 
 def cells(row):
+    def whole(key):
+        return f"{row[key]:.0f}" if key in row else "-"
+
     return (row["name"], str(row["threads"]), number(row["ours"]), number(row.get("eager")), number(row.get("compile")),
-            number(row.get("ratio")), number(row["roofline"]), number(row["ours"] / row["roofline"]), number(row.get("kann_ratio")),
-            f"{row['memory']:.0f}", f"{row['torch_memory']:.0f}" if "torch_memory" in row else "-", f"{row['start']:.0f}",
-            f"{row['torch_start']:.0f}" if "torch_start" in row else "-")
+            number(row.get("ratio")), number(row["roofline"]), number(row["ours"] / row["roofline"]),
+            number(row.get("kann_ratio")), whole("memory"), whole("torch_memory"), whole("start"), whole("torch_start"))
 
 
 def table_lines(rows):
@@ -280,17 +289,18 @@ def machine_lines(bench):
             f"- memory: {int(memory[0]) / 2 ** 20:.0f} GiB" if memory[0].isdigit() else "- memory: unknown",
             f"- system: {platform.system()} {platform.release()}; {first_line(['cc', '--version'])}",
             f"- {first_line([bench.options.gradus, 'version'])}; PyTorch {bench.torch_version or 'not there'}",
-            f"- {time.strftime('%Y-%m-%d')}, {bench.options.pairs} rounds of {bench.options.seconds:g} s slices"]
+            f"- {time.strftime('%Y-%m-%d')}, {bench.options.pairs} rounds of {bench.options.seconds:g} s slices; "
+            f"load before they began {bench.load:.1f}"]
 
 
 EXPLAINED = """\
-Written by `make bench`. A step reads the loss, computes every parameter's gradient and applies Adam; the same nets, batch sizes and numbers
-of parameters in both. Times are medians in milliseconds of slices that took turns; `ratio` is the median over the rounds of
-the better of PyTorch's two modes to Gradus: 2 is twice as fast. `roofline`: for each step of the plan the larger of its direct FLOPs at the measured
-peak of multiply-adds and the bytes that it must move at the measured speed of a stream through memory, summed with the
-optimizer's; what stays in cache from step to step, and Winograd's convolutions, may be faster. `times it`: our time over that.
-`KANN ratio`: KANN's time, with OpenBLAS and RMSprop, to ours. Memory is the largest resident size, start the time
-from the start of the process to the beginning of the first step; of PyTorch the smaller of both modes."""
+Written by `make bench`. A step reads the loss, computes every parameter's gradient and applies Adam; the same nets, batch
+sizes and numbers of parameters in both. Times are medians in milliseconds of slices that took turns; `ratio` is the median over
+the rounds of the better of PyTorch's two modes to Gradus: 2 is twice as fast. `roofline`: for each step of the plan the larger
+of its direct FLOPs at the measured peak of multiply-adds and the bytes that it must move at the measured speed of a stream
+through memory, summed with the optimizer's; what stays in cache from step to step, and Winograd's convolutions, may be faster.
+`times it`: our time over that. `KANN ratio`: KANN's time, with OpenBLAS and RMSprop, to ours. Memory is the largest resident
+size, start the time from the start of the process to the beginning of the first step; of PyTorch the smaller of both modes."""
 
 
 def write_page(bench, rows, curves):
@@ -301,7 +311,7 @@ def write_page(bench, rows, curves):
         part = [r for r in rows if r["isa"] == isa]
         if not part:
             continue
-        text += [f"## Instruction sets: {ISA_TEXT[isa]}", "", *table_lines(part), "", *(line + "  " for line in summary(part)), ""]
+        text += [f"## Instruction sets: {ISA_TEXT[isa]}", "", *table_lines(part), "", *("- " + line for line in summary(part)), ""]
         most = max(r["threads"] for r in part)
         shown = [r for r in part if r["threads"] == most]
         name = f"performance-{isa}.svg"

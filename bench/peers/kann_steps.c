@@ -1,5 +1,6 @@
-/* The workloads ae and mlp in KANN with a BLAS, timed on request; as torch_steps.py: one JSON line when it is warm, then one for each
- * "SECONDS" on the input. A step: cost read, all gradients, RMSprop (KANN has no Adam). compare.py fetches KANN and builds this. */
+/* The workloads ae and mlp in KANN with a BLAS, timed on request; as torch_steps.py: one JSON line when it is warm, then one
+ * for each "SECONDS" on the input. A step: cost read, all gradients, RMSprop (KANN has no Adam). compare.py fetches KANN and
+ * builds this. */
 #define _GNU_SOURCE
 #include "kann.h"
 

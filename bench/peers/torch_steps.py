@@ -1,8 +1,8 @@
 """The nine workloads in PyTorch, timed on request.
 
-As a program: torch_steps.py WORKLOAD eager|compile THREADS [BATCH]. It builds the workload, warms it up and prints one JSON line; then each
-line "SECONDS" on its input is answered by one JSON line with the median and minimum of so long a slice of steps. So slices of several
-programs can take turns and each pays its start only once. A step: loss read, all gradients, Adam.
+As a program: torch_steps.py WORKLOAD eager|compile THREADS [BATCH]. It builds the workload, warms it up and prints one JSON
+line; then each line "SECONDS" on its input is answered by one JSON line with the median and minimum of so long a slice of
+steps. So slices of several programs can take turns and each pays its start only once. A step: loss read, all gradients, Adam.
 
 The nets list their parameters in the order in which the configs of Gradus do: same_losses.py copies weights by it."""
 import json
@@ -183,7 +183,8 @@ class Workload:
 WORKLOADS = {
     "tiny": Workload(16, 131, lambda dropout: nn.Sequential(*dense(4, 16, 3)), noise(4), numbers(3), cross_entropy),
     "ae": Workload(128, 435536, lambda dropout: nn.Sequential(*dense(784, 256, 64, 256, 784)), noise(784), None, F.mse_loss),
-    "mlp": Workload(128, 1707274, lambda dropout: nn.Sequential(*dense(3072, 512, 256, 10)), noise(3072), numbers(10), cross_entropy),
+    "mlp": Workload(128, 1707274, lambda dropout: nn.Sequential(*dense(3072, 512, 256, 10)), noise(3072), numbers(10),
+                    cross_entropy),
     "cnn": Workload(128, 307946, lambda dropout: cnn(), noise(3, 32, 32), numbers(10), cross_entropy),
     "resnet20": Workload(128, 272474, lambda dropout: resnet20(), noise(3, 32, 32), numbers(10), cross_entropy),
     "keypoint": Workload(32, 5122814, keypoint, noise(1, 96, 96), noise(30), F.mse_loss),

@@ -25,8 +25,8 @@ static int by_value(const void *a, const void *b)
 
 enum { WARM_UP = 3, LEAST_STEPS = 5, MOST_STEPS = 20000 };
 
-/* Largest resident size in MiB. The kernel's own figure for this program first: that of getrusage counts what a process was before
- * it became this one, such as a copy of whoever started it. */
+/* Largest resident size in MiB. The kernel's own figure for this program first: that of getrusage counts what a process was
+ * before it became this one, such as a copy of whoever started it. */
 static double peak_memory(void)
 {
     char line[128];

@@ -1,5 +1,5 @@
-/* What steps cost: FLOPs, bytes that they must move, the time measured, and the time at the machine's limits (the roofline: Williams,
- * Waterman, Patterson 2009). */
+/* What steps cost: FLOPs, bytes that they must move, the time measured, and the time at the machine's limits (the roofline:
+ * Williams, Waterman, Patterson 2009). */
 #include "plan/plan.h"
 
 #include "tensor/tensor.h"
@@ -99,7 +99,8 @@ void grd_profile_print(const grd_plan *p, const grd_machine *machine, grd_profil
         flops += p->step[i].ir->flops;
         bytes += grd_step_moved_bytes(p, p->step[i].ir);
     }
-    fprintf(out, "%-9s %-14s %-28s %-28s %10s %7s %10s %10s", "pass", "op", "path", "implementation", "ms", "share", "GFLOP/s", "GB/s");
+    fprintf(out, "%-9s %-14s %-28s %-28s %10s %7s %10s %10s", "pass", "op", "path", "implementation", "ms", "share", "GFLOP/s",
+            "GB/s");
     fprintf(out, machine ? " %10s %8s\n" : "\n", "roofline", "times");
     for (int i = 0; i < p->n_steps; i++) {
         const ir_step *s = p->step[i].ir;

@@ -1,4 +1,5 @@
-/* Measures what the machine can do at most. The best of short pieces counts: whoever else runs makes it slower, nothing faster. */
+/* Measures what the machine can do at most. The best of short pieces counts: whoever else runs makes it slower, nothing
+ * faster. */
 #define _GNU_SOURCE
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
