@@ -10,26 +10,34 @@
 extern "C" {
 #endif
 
-#define GRD_MAX_FIELDS 8
+#define GRD_MAX_FIELDS 16
 #define GRD_FIELD_NAME 32
 
 typedef struct grd_field {
     char name[GRD_FIELD_NAME];   /* "image", "label", "mask", "points", "text", "name", ... */
     grd_dtype dtype;             /* of the sample's data */
-    grd_shape shape;             /* without a batch dimension; -1 = varies from sample to sample (refused so far) */
+    grd_shape shape;             /* without a batch dimension; -1 = varies from sample to sample */
     double lo, hi;               /* range promised by the source, checked by grd_dataset_verify; lo == hi: unknown */
     int64_t classes;             /* of class indices (i32, one or an array): number of classes; else 0 */
+    int64_t ignore;              /* with classes: if not 0, this index too may stand there and means "no label" (-1) */
+    double pad;                  /* what fills a batch up where its samples' shapes differ */
 } grd_field;
 
-/* One sample: for each field a buffer that the caller owns and that holds grd_count(&shape[i]) elements of the field's dtype. */
+/* One sample: for each field its data, grd_count(&shape[i]) elements of the field's dtype. */
 typedef struct grd_sample {
     int n;
     const grd_field *field;
     void *data[GRD_MAX_FIELDS];
-    grd_shape shape[GRD_MAX_FIELDS];
-    size_t capacity[GRD_MAX_FIELDS]; /* bytes */
-    char error[400];                 /* what was wrong: file, index, found, expected */
+    grd_shape shape[GRD_MAX_FIELDS];  /* of what is there: no -1 */
+    char error[400];                  /* what was wrong: file, index, found, expected */
+    struct grd_sample_memory *memory; /* where the data lie; from grd_sample_new */
 } grd_sample;
+
+/* For `get` and `apply`: room for new content of a field, of `shape` and of any dtype that the field has along the chain; data[i]
+ * and shape[i] then tell of it. What was there before stays readable where it was until the next call for the same field. A field
+ * whose shape varies has no room before the first call. Not needed where a field's buffer is written in place (data of a fixed
+ * shape). NULL: there is no memory, or the shape is impossible; the message is left in the sample. */
+GRD_API void *grd_sample_room(grd_sample *sample, int i, const grd_shape *shape);
 
 /* For `get` and `apply`, which run in worker threads: leaves the message in the sample, from where it reaches the caller of
  * grd_dataset_get or grd_loader_next with the names of source and batch in front. Returns status. */
@@ -49,6 +57,11 @@ typedef struct grd_source {
     void (*close)(void *state);                                           /* may be NULL */
     /* Class names of field `label`, if known: may be NULL. */
     const char *(*class_name)(const void *state, int64_t label);
+    /* What a person calls sample `index` (a path, a row of a file): written into text, cut if need be. May be NULL: its number. */
+    void (*name_of)(const void *state, int64_t index, char *text, size_t size);
+    /* The value of a field that is one number, without making the rest of the sample; false: not known so cheaply. Lets splits by
+     * class pass over pictures without decoding them. May be NULL. */
+    bool (*peek)(const void *state, int64_t index, int field, double *value);
 } grd_source;
 
 /* For `open` of a source and `fields` of a transform: the message in ctx, without the row's name. Returns status. */
@@ -71,9 +84,12 @@ GRD_API grd_status grd_dataset_from_arrays(grd_ctx *ctx, int64_t n, int n_fields
                                            bool copy, grd_dataset **dataset);
 GRD_API void grd_dataset_free(grd_dataset *dataset);
 GRD_API int64_t grd_dataset_length(const grd_dataset *dataset);
-GRD_API int grd_dataset_fields(const grd_dataset *dataset, const grd_field **field); /* after the transforms */
+/* After the transforms. A field of rank 1 whose length varies, NAME, brings a field NAME_length with it (i32, one number). */
+GRD_API int grd_dataset_fields(const grd_dataset *dataset, const grd_field **field);
 GRD_API int64_t grd_dataset_index(const grd_dataset *dataset, int64_t i); /* index in the source */
 GRD_API const char *grd_dataset_class(const grd_dataset *dataset, int64_t label); /* NULL if unknown */
+/* What the source calls sample i: "images/12.jpg", or its number. Returns text. */
+GRD_API const char *grd_dataset_name(const grd_dataset *dataset, int64_t i, char *text, size_t size);
 /* One sample into `out`, which grd_sample_new made for this set; key: for random transforms (NULL = none). Thread-safe: the
  * message of a failure is in out->error, not in the context. */
 GRD_API grd_status grd_dataset_get(const grd_dataset *dataset, int64_t i, const grd_key *key, grd_sample *out);
@@ -100,53 +116,102 @@ typedef struct grd_subset {
 GRD_API grd_status grd_dataset_subsets(const grd_dataset *dataset, const grd_subset *subset, int n, uint64_t seed,
                                        grd_dataset **out);
 
-/* ---- transforms: rows too --------------------------------------------------------------------- */
-
-typedef struct grd_transform {
-    const char *name, *doc;
-    const grd_option *options;
-    size_t options_size;
-    /* Changes the description of the n fields, their number and names stay; grd_source_fail says why it does not fit. */
-    grd_status (*fields)(const void *options, grd_field *field, int n, grd_ctx *ctx);
-    /* Changes a sample in place; its buffers are large enough for both its input and its output. key: NULL unless `random`,
-     * and where nothing random is wanted. In a loader it is a function of (seed, epoch, sample's place in the data set). */
-    grd_status (*apply)(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
-                        grd_sample *sample);
-    bool random;
-} grd_transform;
-
-GRD_API grd_status grd_transform_register(grd_ctx *ctx, const grd_transform *transform);
-GRD_API const grd_transform *grd_transform_find(const grd_ctx *ctx, const char *name);
-GRD_API const grd_transform *grd_transform_at(const grd_ctx *ctx, int i);
-/* One more transform at the end of the chain: "normalize mean=[0.5] std=[0.5]". */
-GRD_API grd_status grd_dataset_transform(const grd_dataset *dataset, const char *spec, grd_dataset **out);
-
-/* ---- loader ------------------------------------------------------------------------------------ */
+/* ---- batches: stacked samples -------------------------------------------------------------------- */
 
 typedef struct grd_batch {
     int64_t n;              /* samples in it */
     int64_t first;          /* position of its first sample in the epoch's order */
     int64_t number;         /* batch number in the epoch, from 0 */
+    int64_t skipped;        /* samples left out because they could not be read (on_error: skip) */
     int n_fields;
     const grd_field *field;
     void *data[GRD_MAX_FIELDS];      /* [n, shape...], dtype f32 or i32 or u8 as the field; aligned to 64 bytes */
-    grd_shape shape[GRD_MAX_FIELDS]; /* with the batch dimension */
+    grd_shape shape[GRD_MAX_FIELDS]; /* with the batch dimension; of varying fields the largest of the batch, filled up with `pad` */
     const int64_t *index;   /* n source indices */
 } grd_batch;
 
+/* ---- transforms: rows too --------------------------------------------------------------------- */
+
+typedef struct grd_transform_open { /* what a transform is made for */
+    const void *options;            /* resolved */
+    const grd_field *in;            /* fields before it */
+    int n;
+    const grd_dataset *fit;         /* what it learns from, if it does: the training split as it comes before it */
+    const char *saved;              /* or what `save` wrote when it learned; NULL */
+    grd_ctx *ctx;
+} grd_transform_open;
+
+typedef struct grd_transform_call { /* what it is applied with */
+    const void *options;
+    const void *state;              /* of `open`; NULL without */
+    const grd_field *in, *out;      /* fields before and after it; shapes that vary are in the sample */
+    int n;
+    const grd_key *key;             /* NULL unless `random`, and where nothing random is wanted */
+} grd_transform_call;
+
+typedef struct grd_transform {
+    const char *name, *doc;
+    const grd_option *options;
+    size_t options_size;
+    /* Changes the description of the n fields, their number and names stay; grd_source_fail says why it does not fit. state: of
+     * `open`, which comes before. */
+    grd_status (*fields)(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx);
+    /* Changes a sample, in place or by grd_sample_room. Thread-safe. In a loader the key is a function of (seed, epoch, sample's
+     * place in the data set). */
+    grd_status (*apply)(const grd_transform_call *call, grd_sample *sample);
+    /* Instead of apply: changes a whole batch, in the loader only; key: of (seed, epoch, number of the batch). Shapes stay. */
+    grd_status (*apply_batch)(const grd_transform_call *call, grd_batch *batch, grd_sample *errors);
+    bool random;
+    bool keeps_classes; /* never changes a class index: splits by class need not run it */
+    /* Work that is done once, and what is learned from data (means, categories). All may be NULL. */
+    grd_status (*open)(const grd_transform_open *call, void **state);
+    void (*close)(void *state);
+    int (*save)(const void *state, char *text, size_t size); /* what was learned, as JSON; as snprintf */
+} grd_transform;
+
+GRD_API grd_status grd_transform_register(grd_ctx *ctx, const grd_transform *transform);
+GRD_API const grd_transform *grd_transform_find(const grd_ctx *ctx, const char *name);
+GRD_API const grd_transform *grd_transform_at(const grd_ctx *ctx, int i);
+/* One more transform at the end of the chain: "normalize mean=[0.5] std=[0.5]". One that learns, learns from this set. */
+GRD_API grd_status grd_dataset_transform(const grd_dataset *dataset, const char *spec, grd_dataset **out);
+/* The same with what it learned elsewhere, as grd_dataset_learned told. */
+GRD_API grd_status grd_dataset_transform_saved(const grd_dataset *dataset, const char *spec, const char *saved, grd_dataset **out);
+/* One more transform: the last one of `from`, with what it learned there. For a validation set after its training set. */
+GRD_API grd_status grd_dataset_transform_as(const grd_dataset *dataset, const grd_dataset *from, grd_dataset **out);
+/* What the last transform learned, as JSON; cut at size. Returns its length, 0 if it learns nothing. */
+GRD_API int grd_dataset_learned(const grd_dataset *dataset, char *text, size_t size);
+
+/* ---- loader ------------------------------------------------------------------------------------ */
+
 typedef struct grd_loader grd_loader;
 
+/* In what order samples come. */
+enum {
+    GRD_SAMPLER_PLAIN,        /* as they are, or with `shuffle` a new random order in every epoch */
+    GRD_SAMPLER_WEIGHTED,     /* n draws with replacement, in proportion to `weights` */
+    GRD_SAMPLER_BALANCED,     /* the same, every class of field `label` equally likely */
+    GRD_SAMPLER_BUCKETED      /* batches of samples of about the same length (of the first field that varies): less padding */
+};
+enum { GRD_ERRORS_STOP, GRD_ERRORS_SKIP };
+
 typedef struct grd_loader_opts {
-    int64_t batch;       /* 32 */
+    int64_t batch;         /* 32 */
     bool shuffle;
-    bool drop_last;      /* leave out the short last batch */
-    int workers;         /* threads, up to 256; 0 = samples are made in the calling thread */
-    int prefetch;        /* batches ahead; 0 = 2 a worker, at least 2 */
+    bool drop_last;        /* leave out the short last batch */
+    int workers;           /* threads, up to 256; 0 = samples are made in the calling thread */
+    int prefetch;          /* batches ahead; 0 = 2 a worker, at least 2 */
     uint64_t seed;
+    int sampler;           /* GRD_SAMPLER_* */
+    const double *weights; /* one a sample, for GRD_SAMPLER_WEIGHTED; copied */
+    int64_t pad_multiple;  /* varying lengths are filled up to a multiple of this: fewer different shapes; 0 = 1 */
+    int rank, ranks;       /* of several processes, this one takes every ranks-th sample from rank on; 0 ranks = one. Each gets equally
+                              many: the first ones of the order fill up at its end */
+    int on_error;          /* GRD_ERRORS_*: a sample that cannot be read ends the batch, or is left out and counted */
 } grd_loader_opts;
 
-/* All memory is allocated and all threads are started here; epochs allocate nothing. The data set may be freed before the
- * loader. A set without a single batch is an error. */
+/* All threads are started here and all memory is allocated; epochs allocate nothing, but that buffers of fields that vary grow to
+ * their largest. The context's allocator is then called from the workers. The data set may be freed before the loader. A set
+ * without a single batch is an error. */
 GRD_API grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *opts, grd_loader **loader);
 GRD_API void grd_loader_free(grd_loader *loader);
 GRD_API int64_t grd_loader_batches(const grd_loader *loader); /* per epoch */
@@ -155,6 +220,7 @@ GRD_API grd_status grd_loader_start(grd_loader *loader, int64_t epoch, int64_t f
 /* The next batch in order, valid until the next call; *batch = NULL at the end of the epoch. A worker's error arrives
  * here, at the batch it belongs to, with file and index; the call after it goes on with the batch after it. */
 GRD_API grd_status grd_loader_next(grd_loader *loader, const grd_batch **batch);
+GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left out since the epoch began */
 
 /* ---- looking at it ------------------------------------------------------------------------------- */
 

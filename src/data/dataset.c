@@ -30,10 +30,9 @@ static grd_status check_field(grd_host *host, const char *who, const grd_field *
     grd_shape_text(&f->shape, shape, sizeof shape);
     for (int k = 0; k < f->shape.rank; k++) {
         int64_t d = f->shape.dim[k];
-        if (d < 0)
-            return grd_fail(host, GRD_ERR_UNSUPPORTED, "%s: field \"%s\" %s varies from sample to sample; batches need one shape",
-                            who, f->name, shape);
-        if (d == 0 || (uint64_t)d > SIZE_MAX / 2 || !grd_size_mul(bytes, (size_t)d, &bytes) || bytes > SIZE_MAX / 4)
+        if (d == -1)
+            continue; /* varies from sample to sample */
+        if (d <= 0 || (uint64_t)d > SIZE_MAX / 2 || !grd_size_mul(bytes, (size_t)d, &bytes) || bytes > SIZE_MAX / 4)
             return grd_fail(host, GRD_ERR_SHAPE, "%s: field \"%s\" has the impossible shape %s", who, f->name, shape);
     }
     if (f->classes < 0 || f->classes > INT32_MAX || (f->classes > 0 && f->dtype != GRD_I32))
@@ -68,17 +67,22 @@ static void release_source(grd_host *host, grd_opened *source)
     grd_free(host, source);
 }
 
-static void release_step(grd_host *host, grd_step *step)
+void grd_step_release(grd_host *host, grd_step *step)
 {
     if (!step || --step->refs > 0)
         return;
-    grd_arena_free(&step->texts);
-    grd_free(host, step->options);
+    if (step->origin) {
+        grd_step_release(host, step->origin);
+    } else {
+        if (step->row->close && step->state)
+            step->row->close(step->state);
+        grd_arena_free(&step->texts);
+        grd_free(host, step->options);
+    }
     grd_free(host, step);
 }
 
-/* The row's own message with its name in front, or one for a row that left none. */
-static grd_status row_failed(grd_host *host, const char *name, grd_status status)
+grd_status grd_row_failed(grd_host *host, const char *name, grd_status status)
 {
     if (host->err.text[0])
         grd_fail_in(host, "%s: ", name);
@@ -110,7 +114,7 @@ static grd_status open_source(grd_ctx *ctx, const grd_source *row, const void *o
         grd_clear(host);
         status = row->open(&source->state, resolved, ctx);
         if (status != GRD_OK)
-            row_failed(host, row->name, status);
+            grd_row_failed(host, row->name, status);
     }
     grd_free(host, resolved);
     if (status != GRD_OK) {
@@ -129,20 +133,49 @@ static grd_status open_source(grd_ctx *ctx, const grd_source *row, const void *o
 
 /* ---- data sets ---- */
 
+/* Sizes of field f along the chain. */
+static void describe_field(grd_dataset *d, int f)
+{
+    d->room[f] = d->bytes[f] = d->wide[f] = 0;
+    d->varies[f] = false;
+    d->length_of[f] = -1;
+    for (int k = -1; k < d->n_steps; k++) {
+        const grd_field *field = k < 0 ? &d->source->field[f] : &d->step[k]->field[f];
+        size_t wide = grd_dtype_size(field->dtype);
+        bool varies = grd_shape_varies(&field->shape);
+        d->bytes[f] = varies ? 0 : wide * (size_t)grd_count(&field->shape);
+        d->room[f] = d->bytes[f] > d->room[f] ? d->bytes[f] : d->room[f];
+        d->wide[f] = wide > d->wide[f] ? wide : d->wide[f];
+        d->varies[f] = d->varies[f] || varies;
+    }
+    if (d->varies[f])
+        d->room[f] = 0;
+}
+
+/* A list whose length varies brings its length with it, as a field of its own behind the others. */
+static void add_length(grd_dataset *d, int f)
+{
+    char name[GRD_FIELD_NAME + 8];
+    snprintf(name, sizeof name, "%s_length", d->field[f].name);
+    if (d->field[f].shape.rank != 1 || d->field[f].shape.dim[0] >= 0 || d->n_fields == GRD_MAX_FIELDS ||
+        strlen(name) >= GRD_FIELD_NAME || grd_field_find(d->field, d->n_fields, name) >= 0)
+        return;
+    int at = d->n_fields++;
+    d->field[at] = (grd_field){ .dtype = GRD_I32 };
+    memcpy(d->field[at].name, name, strlen(name) + 1);
+    d->bytes[at] = d->room[at] = d->wide[at] = sizeof(int32_t);
+    d->varies[at] = false;
+    d->length_of[at] = f;
+}
+
 static void describe_set(grd_dataset *d)
 {
-    int n = d->source->n_fields;
-    d->field = d->n_steps ? d->step[d->n_steps - 1]->field : d->source->field;
-    for (int f = 0; f < n; f++) {
-        d->room[f] = d->align[f] = 0;
-        for (int k = -1; k < d->n_steps; k++) {
-            const grd_field *field = k < 0 ? &d->source->field[f] : &d->step[k]->field[f];
-            size_t wide = grd_dtype_size(field->dtype), bytes = wide * (size_t)grd_count(&field->shape);
-            d->bytes[f] = bytes;
-            d->room[f] = bytes > d->room[f] ? bytes : d->room[f];
-            d->align[f] = wide > d->align[f] ? wide : d->align[f];
-        }
-    }
+    int n = d->n_fields = d->source->n_fields;
+    memcpy(d->field, d->n_steps ? d->step[d->n_steps - 1]->field : d->source->field, sizeof d->field);
+    for (int f = 0; f < n; f++)
+        describe_field(d, f);
+    for (int f = 0; f < n; f++)
+        add_length(d, f);
 }
 
 static void free_dataset(void *self) { grd_dataset_free(self); }
@@ -154,7 +187,7 @@ void grd_dataset_free(grd_dataset *d)
     grd_host *host = &d->ctx->host;
     grd_disown(&d->child);
     for (int k = 0; k < d->n_steps; k++)
-        release_step(host, d->step[k]);
+        grd_step_release(host, d->step[k]);
     grd_free(host, d->step);
     release_source(host, d->source);
     grd_free(host, d->index);
@@ -205,6 +238,15 @@ static grd_status derive(const grd_dataset *base, int64_t *index, int64_t n, int
     return GRD_OK;
 }
 
+grd_status grd_dataset_extend(const grd_dataset *base, grd_step *step, grd_dataset **out)
+{
+    GRD_TRY(derive(base, NULL, base->n, 1, true, out));
+    (*out)->step[(*out)->n_steps++] = step;
+    step->refs++;
+    describe_set(*out);
+    return GRD_OK;
+}
+
 grd_status grd_dataset_view(const grd_dataset *base, int64_t *index, int64_t n, bool adopt, grd_dataset **out)
 {
     return derive(base, index, n, 0, adopt, out);
@@ -220,13 +262,6 @@ grd_status grd_dataset_open_source(grd_ctx *ctx, const grd_source *row, const vo
     return GRD_OK;
 }
 
-static grd_status no_such(grd_host *host, const char *kind, grd_nearest *nearest)
-{
-    char hint[80];
-    return grd_fail(host, GRD_ERR_CONFIG, "data: no %s \"%s\"%s", kind, nearest->word,
-                    grd_nearest_text(nearest, hint, sizeof hint));
-}
-
 grd_status grd_dataset_open(grd_ctx *ctx, const char *name, const char *spec, grd_dataset **dataset)
 {
     grd_host *host = &ctx->host;
@@ -236,7 +271,8 @@ grd_status grd_dataset_open(grd_ctx *ctx, const char *name, const char *spec, gr
         grd_nearest nearest = { name, NULL, 0 };
         for (int i = 0; (row = grd_source_at(ctx, i)); i++)
             grd_nearest_try(&nearest, row->name);
-        return no_such(host, "source", &nearest);
+        char hint[80];
+        return grd_fail(host, GRD_ERR_CONFIG, "data: no source \"%s\"%s", name, grd_nearest_text(&nearest, hint, sizeof hint));
     }
     grd_arena texts;
     grd_arena_init(&texts, host);
@@ -255,7 +291,7 @@ int grd_dataset_fields(const grd_dataset *d, const grd_field **field)
 {
     if (field)
         *field = d->field;
-    return d->source->n_fields;
+    return d->n_fields;
 }
 
 int64_t grd_dataset_index(const grd_dataset *d, int64_t i)
@@ -269,6 +305,16 @@ const char *grd_dataset_class(const grd_dataset *d, int64_t label)
 {
     const grd_source *row = d->source->row;
     return row->class_name ? row->class_name(d->source->state, label) : NULL;
+}
+
+const char *grd_dataset_name(const grd_dataset *d, int64_t i, char *text, size_t size)
+{
+    int64_t index = grd_dataset_index(d, i);
+    if (d->source->row->name_of && index >= 0)
+        d->source->row->name_of(d->source->state, index, text, size);
+    else
+        snprintf(text, size, "%lld", (long long)index);
+    return text;
 }
 
 grd_status grd_dataset_select(const grd_dataset *base, const int64_t *pick, int64_t n, grd_dataset **out)
@@ -287,130 +333,4 @@ grd_status grd_dataset_select(const grd_dataset *base, const int64_t *pick, int6
     for (int64_t i = 0; i < n; i++)
         index[i] = grd_dataset_index(base, pick[i]);
     return grd_dataset_view(base, index, n, true, out);
-}
-
-/* ---- transforms ---- */
-
-static grd_status new_step(grd_ctx *ctx, const grd_dataset *base, const grd_transform *row, const char *spec, grd_step **out)
-{
-    grd_host *host = &ctx->host;
-    grd_step *step = GRD_NEW(host, grd_step);
-    if (!step)
-        return GRD_ERR_MEMORY;
-    step->refs = 1;
-    step->row = row;
-    grd_arena_init(&step->texts, host);
-    memcpy(step->field, base->field, sizeof step->field);
-    step->options = grd_alloc(host, row->options_size);
-    grd_status status = step->options ? grd_options_parse(host, &step->texts, row->options, step->options, row->name, spec)
-                                      : GRD_ERR_MEMORY;
-    if (status == GRD_OK)
-        status = grd_options_resolve(host, row->options, row->options_size, row->name, step->options, step->options);
-    if (status == GRD_OK) {
-        grd_clear(host);
-        status = row->fields(step->options, step->field, base->source->n_fields, ctx);
-        if (status != GRD_OK)
-            row_failed(host, row->name, status);
-    }
-    if (status == GRD_OK)
-        status = grd_fields_check(host, row->name, step->field, base->source->n_fields);
-    if (status == GRD_OK)
-        *out = step;
-    else
-        release_step(host, step);
-    return status;
-}
-
-grd_status grd_dataset_transform(const grd_dataset *base, const char *spec, grd_dataset **out)
-{
-    grd_ctx *ctx = base->ctx;
-    char name[64];
-    *out = NULL;
-    spec = grd_spec_name(spec, name, sizeof name);
-    const grd_transform *row = grd_transform_find(ctx, name);
-    if (!row) {
-        grd_nearest nearest = { name, NULL, 0 };
-        for (int i = 0; (row = grd_transform_at(ctx, i)); i++)
-            grd_nearest_try(&nearest, row->name);
-        return no_such(&ctx->host, "transform", &nearest);
-    }
-    grd_step *step;
-    GRD_TRY(new_step(ctx, base, row, spec, &step));
-    grd_status status = derive(base, NULL, base->n, 1, true, out);
-    if (status != GRD_OK) {
-        release_step(&ctx->host, step);
-        return status;
-    }
-    (*out)->step[(*out)->n_steps++] = step;
-    describe_set(*out);
-    return GRD_OK;
-}
-
-/* ---- samples ---- */
-
-grd_status grd_sample_new(const grd_dataset *d, grd_ctx *ctx, grd_sample **out)
-{
-    size_t bytes = grd_align_up(sizeof(grd_sample), 64), offset[GRD_MAX_FIELDS];
-    *out = NULL;
-    for (int f = 0; f < d->source->n_fields; f++) {
-        offset[f] = bytes;
-        bytes += grd_align_up(d->room[f], 64);
-        if (bytes > SIZE_MAX / 2 || bytes < offset[f])
-            return grd_fail(&ctx->host, GRD_ERR_MEMORY, "%s: one sample does not fit into memory", d->source->row->name);
-    }
-    grd_sample *sample = grd_alloc(&ctx->host, bytes);
-    if (!sample)
-        return GRD_ERR_MEMORY;
-    sample->n = d->source->n_fields;
-    sample->field = d->field;
-    for (int f = 0; f < sample->n; f++) {
-        sample->data[f] = (char *)sample + offset[f];
-        sample->capacity[f] = d->room[f];
-        sample->shape[f] = d->field[f].shape;
-    }
-    *out = sample;
-    return GRD_OK;
-}
-
-void grd_sample_free(grd_sample *sample, grd_ctx *ctx) { grd_free(&ctx->host, sample); }
-
-grd_status grd_sample_fail(grd_sample *sample, grd_status status, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(sample->error, sizeof sample->error, format, args);
-    va_end(args);
-    return status;
-}
-
-/* Puts who failed and at which of the source's samples before the row's own message. */
-static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, grd_sample *out, grd_status status)
-{
-    char text[sizeof out->error];
-    snprintf(text, sizeof text, "%s", out->error[0] ? out->error : grd_status_name(status));
-    return grd_sample_fail(out, status, "%s: sample %lld: %s", row, (long long)grd_dataset_index(d, i), text);
-}
-
-grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
-{
-    const grd_opened *source = d->source;
-    out->error[0] = 0;
-    if (i < 0 || i >= d->n)
-        return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", source->row->name, (long long)i,
-                               (long long)d->n);
-    const grd_field *in = out->field = source->field;
-    grd_status status = source->row->get(source->state, grd_dataset_index(d, i), out);
-    if (status != GRD_OK)
-        return read_failed(d, source->row->name, i, out, status);
-    for (int k = 0; k < d->n_steps; k++) {
-        const grd_step *step = d->step[k];
-        grd_key own;
-        if (key && step->row->random) /* the place in the chain tells two rows of one name apart */
-            own = (grd_key){ grd_hash(key->seed + (uint64_t)k, step->row->name), key->step, key->row };
-        status = step->row->apply(step->options, in, step->field, source->n_fields, key && step->row->random ? &own : NULL, out);
-        if (status != GRD_OK)
-            return read_failed(d, step->row->name, i, out, status);
-        in = out->field = step->field;
-    }
-    return GRD_OK;
 }

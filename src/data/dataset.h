@@ -22,6 +22,8 @@ typedef struct grd_step { /* one transform with its options */
     int refs;
     const grd_transform *row;
     void *options;                   /* resolved */
+    void *state;                     /* of the row's open */
+    struct grd_step *origin;         /* whose options and state these are, if not its own */
     grd_arena texts;                 /* what TEXT options point to */
     grd_field field[GRD_MAX_FIELDS]; /* after it */
 } grd_step;
@@ -34,15 +36,44 @@ struct grd_dataset {
     int64_t *index; /* in the source; NULL = all of it, in order */
     grd_step **step;
     int n_steps;
-    const grd_field *field;        /* after the last step */
-    size_t bytes[GRD_MAX_FIELDS];  /* of one sample, after the last step */
-    size_t room[GRD_MAX_FIELDS];   /* the most it takes anywhere along the chain */
-    size_t align[GRD_MAX_FIELDS];  /* of the widest element along the chain */
+    grd_field field[GRD_MAX_FIELDS]; /* after the last step; then the lengths of those that vary */
+    int n_fields;
+    int length_of[GRD_MAX_FIELDS]; /* of a length: the field it belongs to; else -1 */
+    bool varies[GRD_MAX_FIELDS];   /* somewhere along the chain */
+    size_t bytes[GRD_MAX_FIELDS];  /* of one sample, after the last step; 0 where it varies there */
+    size_t room[GRD_MAX_FIELDS];   /* the most it takes anywhere along the chain; 0 where it varies anywhere */
+    size_t wide[GRD_MAX_FIELDS];   /* of the widest element along the chain */
 };
+
+/* Where a sample's data lie: for each field two buffers that take turns, so that a transform reads one and writes the other. */
+typedef struct grd_sample_memory {
+    grd_allocator mem;
+    void *buffer[GRD_MAX_FIELDS][2];
+    size_t capacity[GRD_MAX_FIELDS][2]; /* bytes */
+    void *place[GRD_MAX_FIELDS];        /* where the field is made first, if not in a buffer of its own (a batch) */
+    size_t wide[GRD_MAX_FIELDS], room[GRD_MAX_FIELDS]; /* as of the data set */
+} grd_sample_memory;
+
+static inline bool grd_shape_varies(const grd_shape *shape)
+{
+    for (int k = 0; k < shape->rank; k++)
+        if (shape->dim[k] < 0)
+            return true;
+    return false;
+}
 
 /* A set that shares base's source and transforms. Takes over `index` (n entries; NULL = base's own), also on failure. A set
  * that is not adopted is freed by its owner, not with the context. */
 grd_status grd_dataset_view(const grd_dataset *base, int64_t *index, int64_t n, bool adopt, grd_dataset **out);
+
+/* base with one more transform (which gets a reference more). */
+grd_status grd_dataset_extend(const grd_dataset *base, grd_step *step, grd_dataset **out);
+void grd_step_release(grd_host *host, grd_step *step);
+/* The row's own message with its name in front, or one for a row that left none. */
+grd_status grd_row_failed(grd_host *host, const char *name, grd_status status);
+
+/* Puts the text before the message that is there. Returns status. */
+grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);
 
 /* Index of the field of that name, or -1. */
 int grd_field_find(const grd_field *field, int n, const char *name);

@@ -3,9 +3,10 @@
  * Batch b of an epoch lives in slot b % n_slots. Workers claim the next batch number under the lock, fill its slot without
  * it, and mark it ready; the caller takes batches in order and gives the slot of the one before back. What is in a batch
  * depends on (data set, options, seed, epoch, number) alone, so it does not matter who fills it or when.
- * All memory is allocated when the loader is made. */
+ * All memory is allocated when the loader is made, but for the buffers of fields that vary, which grow to what they need. */
 #define _GNU_SOURCE
-#include "data/dataset.h"
+#include "data/sampler.h"
+#include "data/stack.h"
 #include "tensor/tensor.h"
 
 #include <pthread.h>
@@ -21,6 +22,7 @@ typedef struct slot {
     grd_batch batch;
     int64_t *index;
     void *memory;      /* of the fields' data and the index */
+    grd_stack stack[GRD_MAX_FIELDS]; /* of fields that vary */
     bool ready;
     grd_status status; /* of making it; the text is in `error` */
     char error[sizeof((grd_sample *)0)->error];
@@ -28,8 +30,7 @@ typedef struct slot {
 
 typedef struct worker {
     struct grd_loader *loader;
-    grd_sample *sample;            /* its own: where fields are made that do not fit in place */
-    void *scratch[GRD_MAX_FIELDS]; /* the sample's own buffers */
+    grd_sample *sample;            /* its own: fields that are not made in place are copied from it */
     pthread_t thread;
 } worker;
 
@@ -40,7 +41,10 @@ struct grd_loader {
     int64_t batch, batches;
     uint64_t seed;
     int64_t epoch;
-    int64_t *order;      /* NULL = as it is */
+    grd_sampler sampler;
+    int64_t pad_multiple;
+    bool skip;           /* what cannot be read is left out */
+    int64_t skipped;     /* in this epoch, by the batches that the caller has had */
     bool in_place[GRD_MAX_FIELDS]; /* samples are made directly in the batch */
     slot *slots;
     int n_slots;
@@ -60,29 +64,70 @@ struct grd_loader {
 
 /* ---- one batch ---- */
 
-static grd_status fill(grd_loader *l, worker *w, slot *s, int64_t number)
+/* Sample i becomes row r of the batch. */
+static grd_status add_row(grd_loader *l, worker *w, slot *s, int64_t r, int64_t i)
 {
     const grd_dataset *d = l->data;
     grd_sample *sample = w->sample;
-    int64_t first = number * l->batch, n = d->n - first < l->batch ? d->n - first : l->batch;
-    grd_key key = { grd_hash(l->seed, "transform"), (uint64_t)l->epoch, 0 };
-    s->batch.number = number;
-    s->batch.first = first;
-    s->batch.n = n;
-    for (int f = 0; f < s->batch.n_fields; f++)
-        s->batch.shape[f].dim[0] = n;
-    for (int64_t r = 0; r < n && !atomic_load_explicit(&l->drop, memory_order_relaxed); r++) {
-        int64_t i = l->order ? l->order[first + r] : first + r;
-        s->index[r] = grd_dataset_index(d, i);
-        key.row = (uint64_t)i;
-        for (int f = 0; f < sample->n; f++)
-            sample->data[f] = l->in_place[f] ? (char *)s->batch.data[f] + (size_t)r * d->bytes[f] : w->scratch[f];
-        GRD_TRY(grd_dataset_get(d, i, &key, sample));
-        for (int f = 0; f < sample->n; f++)
-            if (!l->in_place[f])
-                memcpy((char *)s->batch.data[f] + (size_t)r * d->bytes[f], sample->data[f], d->bytes[f]);
+    const grd_key key = { grd_hash(l->seed, "transform"), (uint64_t)l->epoch, (uint64_t)i };
+    for (int f = 0; f < sample->n; f++)
+        sample->memory->place[f] = l->in_place[f] ? (char *)s->batch.data[f] + (size_t)r * d->bytes[f] : NULL;
+    GRD_TRY(grd_dataset_get(d, i, &key, sample));
+    s->index[r] = grd_dataset_index(d, i);
+    for (int f = 0; f < sample->n; f++) {
+        char *to = (char *)s->batch.data[f] + (size_t)r * d->bytes[f];
+        if (s->stack[f].field) {
+            if (grd_stack_add(&s->stack[f], sample->data[f], &sample->shape[f]) != GRD_OK)
+                return grd_sample_fail(sample, GRD_ERR_MEMORY, "field \"%s\": out of memory for a batch", d->field[f].name);
+        } else if (sample->data[f] != to) {
+            memcpy(to, sample->data[f], d->bytes[f]);
+        }
     }
     return GRD_OK;
+}
+
+/* Puts fields that vary side by side, then changes the whole batch. */
+static grd_status finish(grd_loader *l, worker *w, slot *s)
+{
+    const grd_dataset *d = l->data;
+    grd_sample *sample = w->sample;
+    for (int f = 0; f < s->batch.n_fields; f++) {
+        s->batch.shape[f].dim[0] = s->batch.n;
+        if (s->stack[f].field && grd_stack_lay(&s->stack[f], l->pad_multiple, &s->batch.shape[f], &s->batch.data[f]) != GRD_OK)
+            return grd_sample_fail(sample, GRD_ERR_MEMORY, "field \"%s\": out of memory for a batch", d->field[f].name);
+    }
+    for (int k = 0; k < d->n_steps; k++) {
+        const grd_step *step = d->step[k];
+        if (!step->row->apply_batch)
+            continue;
+        const grd_key key = { grd_hash(l->seed + (uint64_t)k, step->row->name), (uint64_t)l->epoch, (uint64_t)s->batch.number };
+        const grd_transform_call call = { .options = step->options, .state = step->state, .in = step->field, .out = step->field,
+                                          .n = d->source->n_fields, .key = step->row->random ? &key : NULL };
+        GRD_TRY(step->row->apply_batch(&call, &s->batch, sample));
+    }
+    return GRD_OK;
+}
+
+static grd_status fill(grd_loader *l, worker *w, slot *s, int64_t number)
+{
+    int64_t first = number * l->batch, left = l->sampler.n_order - first, n = left < l->batch ? left : l->batch;
+    s->batch.number = number;
+    s->batch.first = first;
+    s->batch.n = s->batch.skipped = 0;
+    for (int f = 0; f < s->batch.n_fields; f++)
+        grd_stack_clear(&s->stack[f]);
+    for (int64_t r = 0; r < n && !atomic_load_explicit(&l->drop, memory_order_relaxed); r++) {
+        grd_status status = add_row(l, w, s, s->batch.n, grd_sampler_at(&l->sampler, first + r));
+        if (status == GRD_OK)
+            s->batch.n++;
+        else if (l->skip && status != GRD_ERR_MEMORY)
+            s->batch.skipped++;
+        else
+            return status;
+    }
+    if (s->batch.n == 0 && s->batch.skipped > 0)
+        return grd_sample_fail_in(w->sample, GRD_ERR_DATA, "none of its %lld samples can be read; the last one: ", (long long)n);
+    return finish(l, w, s);
 }
 
 static void make(grd_loader *l, worker *w, int64_t number)
@@ -160,11 +205,14 @@ void grd_loader_free(grd_loader *l)
     pthread_mutex_destroy(&l->lock);
     for (int k = 0; k < l->n_samples; k++)
         grd_sample_free(l->workers[k].sample, l->ctx);
-    for (int k = 0; l->slots && k < l->n_slots; k++)
+    for (int k = 0; l->slots && k < l->n_slots; k++) {
         grd_free(host, l->slots[k].memory);
+        for (int f = 0; f < GRD_MAX_FIELDS; f++)
+            grd_stack_drop(&l->slots[k].stack[f], host);
+    }
     grd_free(host, l->workers);
     grd_free(host, l->slots);
-    grd_free(host, l->order);
+    grd_sampler_drop(&l->sampler);
     grd_dataset_free(l->data);
     grd_free(host, l);
 }
@@ -185,7 +233,7 @@ static grd_status init_slot(grd_loader *l, slot *s)
 {
     const grd_dataset *d = l->data;
     size_t offset[GRD_MAX_FIELDS], total, bytes;
-    int n = d->source->n_fields;
+    int n = d->n_fields;
     bool fits = grd_size_mul((size_t)l->batch, sizeof *s->index, &total);
     for (int f = 0; f < n && fits; f++) {
         offset[f] = total = grd_align_up(total, 64);
@@ -206,6 +254,8 @@ static grd_status init_slot(grd_loader *l, slot *s)
         s->batch.data[f] = (char *)s->memory + offset[f];
         s->batch.shape[f].rank = d->field[f].shape.rank + 1;
         memcpy(s->batch.shape[f].dim + 1, d->field[f].shape.dim, (size_t)d->field[f].shape.rank * sizeof(int64_t));
+        if (grd_shape_varies(&d->field[f].shape))
+            GRD_TRY(grd_stack_init(&s->stack[f], &l->ctx->host, &d->field[f], l->batch));
     }
     return GRD_OK;
 }
@@ -219,7 +269,6 @@ static grd_status init_workers(grd_loader *l, int n)
         worker *w = &l->workers[l->n_samples];
         w->loader = l;
         GRD_TRY(grd_sample_new(l->data, l->ctx, &w->sample));
-        memcpy(w->scratch, w->sample->data, sizeof w->scratch);
     }
     return GRD_OK;
 }
@@ -228,8 +277,8 @@ static grd_status init(grd_loader *l, const grd_loader_opts *o)
 {
     grd_host *host = &l->ctx->host;
     const grd_dataset *d = l->data;
-    for (int f = 0; f < d->source->n_fields; f++)
-        l->in_place[f] = d->room[f] == d->bytes[f] && d->bytes[f] % d->align[f] == 0;
+    for (int f = 0; f < d->n_fields; f++)
+        l->in_place[f] = d->bytes[f] && d->room[f] == d->bytes[f] && d->bytes[f] % d->wide[f] == 0;
     int64_t prefetch = o->prefetch ? o->prefetch : o->workers > 1 ? 2 * o->workers : 2;
     l->n_slots = o->workers == 0 ? 1 : (int)(prefetch + 1 < l->batches ? prefetch + 1 : l->batches);
     l->slots = GRD_NEW_N(host, slot, l->n_slots);
@@ -237,11 +286,6 @@ static grd_status init(grd_loader *l, const grd_loader_opts *o)
         return GRD_ERR_MEMORY;
     for (int k = 0; k < l->n_slots; k++)
         GRD_TRY(init_slot(l, &l->slots[k]));
-    if (o->shuffle) {
-        l->order = GRD_NEW_N(host, int64_t, d->n);
-        if (!l->order)
-            return GRD_ERR_MEMORY;
-    }
     l->next_made = l->batches; /* nothing to do before the first start */
     GRD_TRY(init_workers(l, o->workers ? o->workers : 1));
     return start_threads(l, o->workers);
@@ -257,6 +301,8 @@ static grd_status check(grd_host *host, const grd_dataset *d, const grd_loader_o
         return grd_fail(host, GRD_ERR_ARG, "loader: prefetch %d, expected 0 to %d", o->prefetch, MAX_PREFETCH);
     if (d->n == 0)
         return grd_fail(host, GRD_ERR_ARG, "loader: the data set has no samples");
+    if (o->pad_multiple < 0)
+        return grd_fail(host, GRD_ERR_ARG, "loader: pad_multiple %lld, expected 0 or more", (long long)o->pad_multiple);
     if (o->drop_last && d->n < batch)
         return grd_fail(host, GRD_ERR_ARG, "loader: drop_last leaves nothing: %lld samples, batch %lld", (long long)d->n,
                         (long long)batch);
@@ -276,7 +322,9 @@ grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_lo
     l->ctx = ctx;
     l->seed = o->seed;
     l->batch = batch < dataset->n ? batch : dataset->n;
-    l->batches = o->drop_last ? dataset->n / batch : (dataset->n - 1) / l->batch + 1;
+    l->pad_multiple = o->pad_multiple;
+    l->skip = o->on_error == GRD_ERRORS_SKIP;
+    l->sampler.host = &ctx->host;
     atomic_init(&l->drop, false);
     grd_status status = init_locks(l);
     if (status != GRD_OK) {
@@ -285,7 +333,11 @@ grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_lo
     }
     status = grd_dataset_view(dataset, NULL, dataset->n, false, &l->data);
     if (status == GRD_OK)
-        status = init(l, o);
+        status = grd_sampler_init(&l->sampler, l->data, o, l->batch);
+    if (status == GRD_OK) {
+        l->batches = o->drop_last ? l->sampler.n_order / batch : (l->sampler.n_order - 1) / l->batch + 1;
+        status = l->batches ? init(l, o) : grd_fail(&ctx->host, GRD_ERR_ARG, "loader: drop_last leaves nothing");
+    }
     if (status != GRD_OK) {
         grd_loader_free(l);
         return status;
@@ -313,12 +365,8 @@ grd_status grd_loader_start(grd_loader *l, int64_t epoch, int64_t first_batch)
     for (int k = 0; k < l->n_slots; k++)
         l->slots[k].ready = false;
     l->epoch = epoch;
-    if (l->order) {
-        for (int64_t i = 0; i < l->data->n; i++)
-            l->order[i] = i;
-        grd_key key = { grd_hash(l->seed, "shuffle"), (uint64_t)epoch, 0 };
-        grd_shuffle(&key, l->order, l->data->n);
-    }
+    l->skipped = 0;
+    grd_sampler_start(&l->sampler, epoch);
     l->next_made = l->next_given = l->oldest = first_batch;
     l->started = true;
     pthread_cond_broadcast(&l->work);
@@ -352,8 +400,11 @@ grd_status grd_loader_next(grd_loader *l, const grd_batch **batch)
     else
         make(l, &l->workers[0], number);
     const slot *s = &l->slots[number % l->n_slots];
+    l->skipped += s->batch.skipped;
     if (s->status != GRD_OK)
         return grd_fail(&l->ctx->host, s->status, "batch %lld: %s", (long long)number, s->error);
     *batch = &s->batch;
     return GRD_OK;
 }
+
+int64_t grd_loader_skipped(const grd_loader *l) { return l->skipped; }

@@ -65,8 +65,9 @@ grd_status grd_transform_register(grd_ctx *ctx, const grd_transform *transform)
     const char *name = transform->name && *transform->name ? transform->name : NULL;
     if (!name || !transform->doc)
         return grd_fail(&ctx->host, GRD_ERR_ARG, "transform \"%s\" has no %s", name ? name : "", name ? "doc" : "name");
-    if (!transform->fields || !transform->apply)
-        return grd_fail(&ctx->host, GRD_ERR_ARG, "transform \"%s\" lacks one of fields, apply", name);
+    if (!transform->fields || !transform->apply == !transform->apply_batch)
+        return grd_fail(&ctx->host, GRD_ERR_ARG, "transform \"%s\" lacks %s", name,
+                        transform->fields ? "apply or apply_batch, one of both" : "fields");
     if (grd_transform_find(ctx, name))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "transform \"%s\": there is one of that name already", name);
     return grd_registry_add(ctx, GRD_REGISTRY_TRANSFORM, transform);

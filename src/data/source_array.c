@@ -64,6 +64,10 @@ static grd_status open_array(void **out, const void *options, grd_ctx *ctx)
     if (o->n < 0 || o->n > (int64_t)GRD_MAX_SAMPLES)
         return grd_fail(host, GRD_ERR_ARG, "%lld samples, expected 0 to %lld", (long long)o->n, (long long)GRD_MAX_SAMPLES);
     GRD_TRY(grd_fields_check(host, "from arrays", o->field, o->n_fields));
+    for (int f = 0; f < o->n_fields; f++)
+        if (grd_shape_varies(&o->field[f].shape))
+            return grd_fail(host, GRD_ERR_SHAPE, "from arrays: field \"%s\" varies from sample to sample; an array has one shape",
+                            o->field[f].name);
     state *s = GRD_NEW(host, state);
     if (!s)
         return GRD_ERR_MEMORY;

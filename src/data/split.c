@@ -1,45 +1,10 @@
 /* Cutting a data set into disjoint parts by seed. One random order of all samples decides everything: parts are filled from
  * it in turn, so a part keeps that order, and the same seed gives the same parts on every platform. */
-#include "data/dataset.h"
+#include "data/classes.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ---- the class of every sample ---- */
-
-typedef struct classes {
-    int field;        /* which field; -1 = not read, or one class for all */
-    int64_t n;        /* number of classes */
-    int32_t *of;      /* per sample; NULL = all are class 0 */
-} classes;
-
-static grd_status read_classes(const grd_dataset *d, const char *who, const char *name, classes *c)
-{
-    grd_host *host = &d->ctx->host;
-    int f = grd_field_find(d->field, d->source->n_fields, name);
-    if (f < 0 || d->field[f].classes < 1 || grd_count(&d->field[f].shape) != 1)
-        return grd_fail(host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no single class index is field", name);
-    if (c->of && c->field == f)
-        return GRD_OK;
-    grd_free(host, c->of);
-    *c = (classes){ .field = f, .n = d->field[f].classes, .of = GRD_NEW_N(host, int32_t, d->n) };
-    grd_sample *sample = NULL;
-    grd_status status = c->of ? grd_sample_new(d, d->ctx, &sample) : GRD_ERR_MEMORY;
-    for (int64_t i = 0; i < d->n && status == GRD_OK; i++) {
-        status = grd_dataset_get(d, i, NULL, sample);
-        if (status != GRD_OK) {
-            grd_fail(host, status, "%s: %s", who, sample->error);
-            break;
-        }
-        c->of[i] = *(const int32_t *)sample->data[f];
-        if (c->of[i] < 0 || c->of[i] >= c->n)
-            status = grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s %d, expected 0..%lld", who,
-                              (long long)grd_dataset_index(d, i), name, (int)c->of[i], (long long)c->n - 1);
-    }
-    grd_sample_free(sample, d->ctx);
-    return status;
-}
 
 /* A random order of all samples and what has been taken from it. */
 typedef struct pool {
@@ -47,7 +12,7 @@ typedef struct pool {
     int64_t *order;
     bool *taken;    /* by place in the order */
     int64_t left;
-    classes classes;
+    grd_classes classes;
     int64_t *quota; /* work space: wanted of each class */
     int64_t quota_n;
 } pool;
@@ -81,7 +46,7 @@ static grd_status pool_classes(pool *p, const char *who, const char *name)
 {
     grd_host *host = &p->data->ctx->host;
     if (name)
-        GRD_TRY(read_classes(p->data, who, name, &p->classes));
+        GRD_TRY(grd_classes_read(p->data, who, name, &p->classes));
     if (p->quota_n < p->classes.n) {
         grd_free(host, p->quota);
         p->quota_n = 0;

@@ -22,8 +22,9 @@ static grd_status check_list(grd_host *host, const char *name, const grd_reals *
 
 static double at(const grd_reals *list, int64_t channel) { return list->v[list->n == 1 ? 0 : channel]; }
 
-static grd_status fields(const void *options, grd_field *field, int n, grd_ctx *ctx)
+static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)
 {
+    (void)state;
     const opts *o = options;
     grd_host *host = &ctx->host;
     int i = grd_field_find(field, n, o->field);
@@ -51,15 +52,12 @@ static grd_status fields(const void *options, grd_field *field, int n, grd_ctx *
     return GRD_OK;
 }
 
-static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
-                        grd_sample *sample)
+static grd_status apply(const grd_transform_call *call, grd_sample *sample)
 {
-    const opts *o = options;
-    (void)out;
-    (void)key;
-    int i = grd_field_find(in, n, o->field);
+    const opts *o = call->options;
+    int i = grd_field_find(call->in, call->n, o->field);
     float *x = sample->data[i];
-    int64_t planes = channels(&in[i]), size = grd_count(&in[i].shape) / planes;
+    int64_t planes = sample->shape[i].rank ? sample->shape[i].dim[0] : 1, size = grd_count(&sample->shape[i]) / planes;
     for (int64_t c = 0; c < planes; c++, x += size) {
         const float mean = (float)at(&o->mean, c), std = (float)at(&o->std, c);
         for (int64_t k = 0; k < size; k++)

@@ -22,8 +22,9 @@ static bool known_range(const opts *o, const grd_field *f, double from[2])
     return known;
 }
 
-static grd_status fields(const void *options, grd_field *field, int n, grd_ctx *ctx)
+static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)
 {
+    (void)state;
     const opts *o = options;
     grd_host *host = &ctx->host;
     double from[2];
@@ -66,22 +67,19 @@ static void map_bytes(range r, uint8_t *bytes, float *out, int64_t n)
     }
 }
 
-static grd_status apply(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
-                        grd_sample *sample)
+static grd_status apply(const grd_transform_call *call, grd_sample *sample)
 {
-    const opts *o = options;
-    (void)out;
-    (void)key;
-    int i = grd_field_find(in, n, o->field);
+    const opts *o = call->options;
+    int i = grd_field_find(call->in, call->n, o->field);
     double from[2];
-    known_range(o, &in[i], from);
+    known_range(o, &call->in[i], from);
     const range r = { (float)from[0], (float)(from[1] - from[0]), (float)o->to.v[0], (float)(o->to.v[1] - o->to.v[0]) };
-    int64_t count = grd_count(&in[i].shape);
+    int64_t count = grd_count(&sample->shape[i]);
     float *x = sample->data[i];
     const int32_t *whole = sample->data[i];
-    if (in[i].dtype == GRD_U8)
+    if (call->in[i].dtype == GRD_U8)
         map_bytes(r, sample->data[i], x, count);
-    else if (in[i].dtype == GRD_I32)
+    else if (call->in[i].dtype == GRD_I32)
         for (int64_t k = 0; k < count; k++)
             x[k] = map(r, (float)whole[k]);
     else

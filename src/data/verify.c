@@ -10,18 +10,20 @@ static double element(const void *data, grd_dtype dtype, int64_t e)
     return dtype == GRD_I32 ? (double)((const int32_t *)data)[e] : (double)((const float *)data)[e];
 }
 
-static grd_status verify_field(grd_host *host, const char *source, int64_t index, const grd_field *f, const void *data)
+static grd_status verify_field(grd_host *host, const char *source, int64_t index, const grd_field *f, const grd_sample *sample,
+                               int at)
 {
     bool bounded = f->lo < f->hi || f->classes;
     double lo = f->classes ? 0 : f->lo, hi = f->classes ? (double)f->classes - 1 : f->hi;
     double slack = f->dtype == GRD_F32 ? 1e-6 * (fabs(lo) + fabs(hi)) : 0; /* a transform's float against its range in double */
-    int64_t n = grd_count(&f->shape);
+    const void *data = sample->data[at];
+    int64_t n = grd_count(&sample->shape[at]);
     for (int64_t e = 0; e < n; e++) {
         double x = element(data, f->dtype, e);
         if (!isfinite(x))
             return grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s: %g at element %lld", source, (long long)index, f->name, x,
                             (long long)e);
-        if (bounded && !(x >= lo - slack && x <= hi + slack))
+        if (bounded && !(x >= lo - slack && x <= hi + slack) && !(f->ignore && x == (double)f->ignore))
             return grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s: %.9g at element %lld, expected %g..%g", source,
                             (long long)index, f->name, x, (long long)e, lo, hi);
     }
@@ -34,15 +36,15 @@ static grd_status verify_sample(grd_host *host, const grd_dataset *d, int64_t i,
     if (status != GRD_OK)
         return grd_fail(host, status, "%s", sample->error);
     for (int f = 0; f < sample->n; f++)
-        GRD_TRY(verify_field(host, d->source->row->name, grd_dataset_index(d, i), &d->field[f], sample->data[f]));
+        GRD_TRY(verify_field(host, d->source->row->name, grd_dataset_index(d, i), &d->field[f], sample, f));
     return GRD_OK;
 }
 
 grd_status grd_dataset_verify(grd_ctx *ctx, const grd_dataset *d, int64_t *counts, int64_t n_counts)
 {
     grd_host *host = &ctx->host;
-    int label = grd_field_find(d->field, d->source->n_fields, "label");
-    if (counts && (label < 0 || d->field[label].classes < 1 || grd_count(&d->field[label].shape) != 1))
+    int label = grd_field_find(d->field, d->n_fields, "label");
+    if (counts && (label < 0 || d->field[label].classes < 1 || d->field[label].shape.rank != 0))
         return grd_fail(host, GRD_ERR_ARG, "verify: no class index \"label\" to count");
     if (counts && d->field[label].classes > n_counts)
         return grd_fail(host, GRD_ERR_ARG, "verify: room for %lld counts, there are %lld classes", (long long)n_counts,

@@ -337,26 +337,23 @@ static void bad_options_are_refused_with_a_sentence(void **state)
 
 /* ---- transforms in workers ---- */
 
-static grd_status bytes_fields(const void *options, grd_field *field, int n, grd_ctx *c)
+static grd_status bytes_fields(const void *options, const void *own, grd_field *field, int n, grd_ctx *c)
 {
     (void)options;
+    (void)own;
     (void)n;
     (void)c;
     field[0].dtype = GRD_U8; /* smaller than what it is made from: cannot be made in the batch's own place */
     return GRD_OK;
 }
 
-static grd_status to_random_bytes(const void *options, const grd_field *in, const grd_field *out, int n, const grd_key *key,
-                                  grd_sample *s)
+static grd_status to_random_bytes(const grd_transform_call *call, grd_sample *s)
 {
-    (void)options;
-    (void)in;
-    (void)n;
     uint32_t word[4];
-    grd_random4(key, 0, 0, word);
+    grd_random4(call->key, 0, 0, word);
     const float *x = s->data[0];
     uint8_t *y = s->data[0];
-    for (int64_t e = 0; e < grd_count(&out[0].shape); e++)
+    for (int64_t e = 0; e < grd_count(&call->out[0].shape); e++)
         y[e] = (uint8_t)((int)x[e] + (int)word[e % 4]);
     return GRD_OK;
 }

@@ -199,7 +199,7 @@ static void impossible_fields_are_refused_with_a_sentence(void **state)
         const char *message;
     } bad[] = {
         { { { .name = "x", .shape = { 1, { -1 } } }, { .name = "y" } },
-          "array: from arrays: field \"x\" [N] varies from sample to sample; batches need one shape" },
+          "array: from arrays: field \"x\" varies from sample to sample; an array has one shape" },
         { { { .name = "x", .shape = { 2, { 3, 0 } } }, { .name = "y" } },
           "array: from arrays: field \"x\" has the impossible shape [3,0]" },
         { { { .name = "x", .shape = { 3, { 1LL << 40, 1LL << 40, 4 } } }, { .name = "y" } }, "has the impossible shape" },

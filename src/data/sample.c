@@ -1,0 +1,212 @@
+/* One sample: its memory, and making it: source, then transforms. */
+#include "data/dataset.h"
+
+#include "tensor/tensor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- memory ---- */
+
+enum { LEAST_ROOM = 64 }; /* bytes; an empty text has a place too */
+
+grd_status grd_sample_new(const grd_dataset *d, grd_ctx *ctx, grd_sample **out)
+{
+    const size_t head = grd_align_up(sizeof(grd_sample), 64);
+    *out = NULL;
+    grd_sample *sample = grd_alloc(&ctx->host, head + sizeof(grd_sample_memory));
+    if (!sample)
+        return GRD_ERR_MEMORY;
+    grd_sample_memory *m = sample->memory = (grd_sample_memory *)(void *)((char *)sample + head);
+    sample->n = d->n_fields;
+    sample->field = d->field;
+    m->mem = ctx->host.mem;
+    for (int f = 0; f < sample->n; f++) {
+        m->wide[f] = d->wide[f];
+        m->room[f] = d->room[f];
+        sample->shape[f] = d->field[f].shape;
+        if (d->varies[f])
+            continue;
+        m->buffer[f][0] = grd_alloc(&ctx->host, d->room[f]);
+        m->capacity[f][0] = d->room[f];
+        sample->data[f] = m->buffer[f][0];
+        if (!m->buffer[f][0]) {
+            grd_sample_free(sample, ctx);
+            return grd_fail_in(&ctx->host, "%s: one sample: ", d->source->row->name);
+        }
+    }
+    *out = sample;
+    return GRD_OK;
+}
+
+void grd_sample_free(grd_sample *sample, grd_ctx *ctx)
+{
+    if (!sample)
+        return;
+    for (int f = 0; f < GRD_MAX_FIELDS; f++)
+        for (int k = 0; k < 2; k++)
+            grd_free(&ctx->host, sample->memory->buffer[f][k]);
+    grd_free(&ctx->host, sample);
+}
+
+/* Bytes of `shape` in the widest element of field i; false, with a message, if it cannot be. */
+static bool bytes_of(grd_sample *s, int i, const grd_shape *shape, size_t *bytes)
+{
+    *bytes = s->memory->wide[i];
+    for (int k = 0; k < shape->rank; k++) {
+        int64_t d = shape->dim[k];
+        if (d < 0 || (uint64_t)d > SIZE_MAX / 2 || !grd_size_mul(*bytes, (size_t)d, bytes) || *bytes > SIZE_MAX / 4) {
+            char text[96];
+            grd_sample_fail(s, GRD_ERR_SHAPE, "field \"%s\": impossible shape %s", s->field[i].name,
+                            grd_shape_text(shape, text, sizeof text));
+            return false;
+        }
+    }
+    return true;
+}
+
+void *grd_sample_room(grd_sample *s, int i, const grd_shape *shape)
+{
+    grd_sample_memory *m = s->memory;
+    size_t bytes;
+    if (!bytes_of(s, i, shape, &bytes))
+        return NULL;
+    int k = s->data[i] && s->data[i] == m->buffer[i][0];
+    if (!m->buffer[i][k] || m->capacity[i][k] < bytes) {
+        size_t roomy = bytes + bytes / 4; /* samples of slowly growing size do not allocate each time */
+        roomy = roomy > m->room[i] ? roomy : m->room[i];
+        roomy = roomy > LEAST_ROOM ? roomy : LEAST_ROOM;
+        void *larger = m->mem.alloc(m->mem.user, roomy);
+        if (!larger) {
+            grd_sample_fail(s, GRD_ERR_MEMORY, "field \"%s\": out of memory: %zu bytes wanted", s->field[i].name, roomy);
+            return NULL;
+        }
+        if (m->buffer[i][k])
+            m->mem.free(m->mem.user, m->buffer[i][k]);
+        m->buffer[i][k] = larger;
+        m->capacity[i][k] = roomy;
+    }
+    s->shape[i] = *shape;
+    return s->data[i] = m->buffer[i][k];
+}
+
+/* ---- messages ---- */
+
+grd_status grd_sample_fail(grd_sample *sample, grd_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sample->error, sizeof sample->error, format, args);
+    va_end(args);
+    return status;
+}
+
+grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char *format, ...)
+{
+    char text[sizeof sample->error], before[sizeof sample->error];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(before, sizeof before, format, args);
+    va_end(args);
+    snprintf(text, sizeof text, "%s", sample->error);
+    int n = snprintf(sample->error, sizeof sample->error, "%s", before);
+    if (n >= 0 && (size_t)n < sizeof sample->error)
+        snprintf(sample->error + n, sizeof sample->error - (size_t)n, "%s", text);
+    return status;
+}
+
+/* Puts who failed and at which of the source's samples before the row's own message. */
+static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, grd_sample *out, grd_status status)
+{
+    char name[160] = "";
+    int64_t index = grd_dataset_index(d, i);
+    if (!out->error[0])
+        snprintf(out->error, sizeof out->error, "%s", grd_status_name(status));
+    if (d->source->row->name_of) {
+        char own[128];
+        snprintf(name, sizeof name, " (%s)", grd_dataset_name(d, i, own, sizeof own));
+    }
+    return grd_sample_fail_in(out, status, "%s: sample %lld%s: ", row, (long long)index, name);
+}
+
+/* ---- making it ---- */
+
+static void start(const grd_opened *source, grd_sample *out)
+{
+    grd_sample_memory *m = out->memory;
+    out->error[0] = 0;
+    out->field = source->field;
+    for (int f = 0; f < source->n_fields; f++) {
+        out->shape[f] = source->field[f].shape;
+        out->data[f] = m->place[f] ? m->place[f] : m->room[f] ? m->buffer[f][0] : NULL;
+    }
+}
+
+/* Whether a row left what its fields promise: a shape that varies has been filled in. */
+static grd_status check_shapes(grd_sample *s, const grd_field *field, int n)
+{
+    for (int f = 0; f < n; f++) {
+        bool fits = s->shape[f].rank == field[f].shape.rank && s->data[f];
+        for (int k = 0; fits && k < s->shape[f].rank; k++)
+            fits = s->shape[f].dim[k] >= 0 && (field[f].shape.dim[k] < 0 || field[f].shape.dim[k] == s->shape[f].dim[k]);
+        if (!fits) {
+            char found[96], expected[96];
+            return grd_sample_fail(s, GRD_ERR_SHAPE, "field \"%s\" is %s, expected %s", field[f].name,
+                                   grd_shape_text(&s->shape[f], found, sizeof found),
+                                   grd_shape_text(&field[f].shape, expected, sizeof expected));
+        }
+    }
+    return GRD_OK;
+}
+
+/* What a step did in place has the shape that its fields say, where they say one. */
+static void take_fixed_shapes(grd_sample *s, const grd_field *in, const grd_field *out, int n)
+{
+    for (int f = 0; f < n; f++)
+        if (!grd_shape_varies(&out[f].shape) && grd_shape_equal(&s->shape[f], &in[f].shape))
+            s->shape[f] = out[f].shape;
+}
+
+static grd_status apply(const grd_dataset *d, int k, const grd_key *key, grd_sample *out)
+{
+    const grd_step *step = d->step[k];
+    const int n = d->source->n_fields;
+    grd_key own;
+    if (key && step->row->random) /* the place in the chain tells two rows of one name apart */
+        own = (grd_key){ grd_hash(key->seed + (uint64_t)k, step->row->name), key->step, key->row };
+    const grd_transform_call call = { .options = step->options, .state = step->state, .in = out->field, .out = step->field, .n = n,
+                                      .key = key && step->row->random ? &own : NULL };
+    GRD_TRY(step->row->apply(&call, out));
+    take_fixed_shapes(out, call.in, step->field, n);
+    out->field = step->field;
+    return check_shapes(out, step->field, n);
+}
+
+grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
+{
+    const grd_opened *source = d->source;
+    start(source, out);
+    if (i < 0 || i >= d->n)
+        return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", source->row->name, (long long)i,
+                               (long long)d->n);
+    grd_status status = source->row->get(source->state, grd_dataset_index(d, i), out);
+    if (status == GRD_OK)
+        status = check_shapes(out, source->field, source->n_fields);
+    if (status != GRD_OK)
+        return read_failed(d, source->row->name, i, out, status);
+    for (int k = 0; k < d->n_steps; k++) {
+        if (!d->step[k]->row->apply)
+            continue; /* of whole batches */
+        status = apply(d, k, key, out);
+        if (status != GRD_OK)
+            return read_failed(d, d->step[k]->row->name, i, out, status);
+    }
+    out->field = d->field;
+    for (int f = source->n_fields; f < d->n_fields; f++) {
+        out->shape[f] = d->field[f].shape;
+        out->data[f] = out->memory->place[f] ? out->memory->place[f] : out->memory->buffer[f][0];
+        *(int32_t *)out->data[f] = (int32_t)out->shape[d->length_of[f]].dim[0];
+    }
+    return GRD_OK;
+}
