@@ -56,10 +56,13 @@ typedef struct grd_layer {
     size_t options_size;
     grd_var (*build)(grd_var x, const void *options); /* inside the layer's own scope; options resolved */
     bool raw;                    /* options are passed to build as given: it resolves them itself (ops do) */
+    /* Instead of build, of layers along time: lengths, i32 [N], is the number of valid steps of each row, or GRD_NONE. */
+    grd_var (*build_with)(grd_var x, grd_var lengths, const void *options);
 } grd_layer;
 
 /* Builds one layer in a scope of its own, named `as` or, if NULL, by its index. options: the layer's struct or NULL. */
 GRD_API grd_var grd_layer_apply(const grd_layer *layer, grd_var x, const char *as, const void *options);
+GRD_API grd_var grd_layer_apply_with(const grd_layer *layer, grd_var x, grd_var lengths, const char *as, const void *options);
 GRD_API grd_status grd_layer_register(grd_ctx *ctx, const grd_layer *layer);
 /* Layer or, if there is none of that name, a unary op offered as a layer. NULL if neither. */
 GRD_API const grd_layer *grd_layer_find(const grd_ctx *ctx, const char *name);

@@ -43,6 +43,7 @@ typedef struct grd_train_state {   /* what a handler may look at; valid during t
     int64_t step;                  /* optimizer steps done */
     int64_t batch, batches;        /* batches done in this epoch, of how many */
     int64_t samples;               /* done in this epoch */
+    int64_t skipped;               /* left out of it because they could not be read */
     double loss;                   /* of the last group (micro-batches of one step), mean */
     double train_loss;             /* mean over this epoch so far */
     double lr, grad_norm;
@@ -111,6 +112,9 @@ typedef struct grd_trainer_opts {
     double clip_value;            /* off */
     int workers;                  /* loader threads, 0 */
     bool no_shuffle, drop_last;
+    int sampler;                  /* as grd_loader_opts.sampler; plain, balanced or bucketed */
+    int64_t pad_multiple;         /* as grd_loader_opts.pad_multiple */
+    int on_error;                 /* as grd_loader_opts.on_error */
     uint64_t seed;                /* 0 = the context's */
     const char *dir;              /* NULL = no files */
     bool resume;                  /* go on from dir/last.pth if it is there */
@@ -141,6 +145,8 @@ typedef struct grd_eval_opts {
     const grd_dataset *data;
     int64_t batch;
     int workers;
+    int64_t pad_multiple;
+    int on_error;              /* as grd_loader_opts.on_error */
     grd_var confusion;         /* a confusion op, or GRD_NONE; counts (rows: truth) go to confusion_out [C*C] */
     int64_t *confusion_out;
 } grd_eval_opts;

@@ -13,6 +13,7 @@ typedef struct grd_builder {
     const grd_stage_data *data;
     grd_stage_net *net;
     const grd_yaml *model, *blocks;
+    grd_var lengths; /* of the rows of the model's input, or GRD_NONE */
     struct {
         const char *name;
         grd_var value;

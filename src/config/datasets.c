@@ -158,25 +158,64 @@ static grd_status named_set(opening *o, const char *key, const char *name, grd_d
                          grd_hint(name, set_name, o, hint, sizeof hint));
 }
 
-/* Replaces *set by itself seen through the transforms. */
-static grd_status transform(opening *o, grd_dataset **set)
+/* Which sets a transform is for. */
+enum { FOR_ALL, FOR_TRAINING, FOR_OTHERS };
+
+/* One transform; what it learns, it learns on the training set. */
+static grd_status transform_one(opening *o, const grd_yaml *node, int whom, grd_stage_data *data)
 {
-    const grd_yaml *list = grd_yaml_get(o->node, "transform");
-    if (!list || !*set)
-        return GRD_OK;
-    for (const grd_yaml *c = list->kind == GRD_YAML_LIST ? list->first : list; c;
-         c = list->kind == GRD_YAML_LIST ? c->next : NULL) {
-        grd_row_ref row;
-        char *spec;
-        grd_dataset *next;
-        GRD_TRY(grd_row_read(o->host, "transform", c, NULL, &row));
-        GRD_TRY(grd_row_spec(&o->stage->pipeline->arena, &row, NULL, &spec));
-        grd_status status = grd_dataset_transform(*set, spec, &next);
+    grd_row_ref row;
+    char *spec;
+    grd_dataset *next = NULL, **set[] = { &data->train, &data->val, &data->test };
+    GRD_TRY(grd_row_read(o->host, "transform", node, NULL, &row));
+    GRD_TRY(grd_row_spec(&o->stage->pipeline->arena, &row, NULL, &spec));
+    for (int k = whom == FOR_OTHERS; k < (whom == FOR_TRAINING ? 1 : 3); k++) {
+        if (!*set[k])
+            continue;
+        bool follows = k && whom == FOR_ALL;
+        grd_status status = follows ? grd_dataset_transform_as(*set[k], data->train, &next) : grd_dataset_transform(*set[k], spec, &next);
         if (status != GRD_OK)
             return status == GRD_ERR_MEMORY ? status : grd_yaml_fail_in(o->host, row.node);
-        grd_dataset_free(*set);
-        *set = next;
+        grd_dataset_free(*set[k]);
+        *set[k] = next;
     }
+    return GRD_OK;
+}
+
+/* A list, or a single one. */
+static const grd_yaml *first_of(const grd_yaml *list) { return list && list->kind == GRD_YAML_LIST ? list->first : list; }
+static const grd_yaml *next_of(const grd_yaml *list, const grd_yaml *c) { return list->kind == GRD_YAML_LIST ? c->next : NULL; }
+
+static grd_status transform_list(opening *o, const char *key, int whom, grd_stage_data *data)
+{
+    const grd_yaml *list = grd_yaml_get(o->node, key);
+    for (const grd_yaml *c = first_of(list); c; c = next_of(list, c))
+        GRD_TRY(transform_one(o, c, whom, data));
+    return GRD_OK;
+}
+
+static bool is_place(const grd_yaml *node) { return node->kind == GRD_YAML_SCALAR && strcmp(node->text, "augment") == 0; }
+
+static grd_status transform_apart(opening *o, grd_stage_data *data)
+{
+    GRD_TRY(transform_list(o, "augment", FOR_TRAINING, data));
+    return transform_list(o, "evaluate", FOR_OTHERS, data);
+}
+
+/* `transform` is for every set; at the word `augment` in it, or before all of it, comes what `augment` and `evaluate` list. */
+static grd_status transform_all(opening *o, grd_stage_data *data)
+{
+    const grd_yaml *list = grd_yaml_get(o->node, "transform");
+    int places = 0;
+    for (const grd_yaml *c = first_of(list); c; c = next_of(list, c)) {
+        places += is_place(c);
+        if (places > 1)
+            return grd_yaml_fail(o->host, c, "transform: augment stands there twice");
+    }
+    if (!places)
+        GRD_TRY(transform_apart(o, data));
+    for (const grd_yaml *c = first_of(list); c; c = next_of(list, c))
+        GRD_TRY(is_place(c) ? transform_apart(o, data) : transform_one(o, c, FOR_ALL, data));
     return GRD_OK;
 }
 
@@ -197,9 +236,6 @@ static grd_status split_off_val(opening *o, grd_stage_data *data)
 static grd_status open_sets(opening *o, grd_stage_data *data)
 {
     const grd_data_section *s = &o->stage->data;
-    const grd_yaml *augment = grd_yaml_get(o->node, "augment");
-    if (augment && (augment->kind == GRD_YAML_SCALAR || augment->n))
-        return grd_yaml_fail(o->host, augment, "data: augment: this version has no random transforms");
     if (grd_yaml_get(o->node, "part"))
         return grd_yaml_fail(o->host, grd_yaml_get(o->node, "part"), "data: part: train, val and test say which parts are read");
     GRD_TRY(find_source(o));
@@ -212,9 +248,7 @@ static grd_status open_sets(opening *o, grd_stage_data *data)
     bool has_test = grd_yaml_get(o->node, "test") || grd_options_find(o->source->options, "part");
     if (has_test)
         GRD_TRY(named_set(o, "test", s->test, &data->test));
-    GRD_TRY(transform(o, &data->train));
-    GRD_TRY(transform(o, &data->val));
-    GRD_TRY(transform(o, &data->test));
+    GRD_TRY(transform_all(o, data));
     data->n_fields = grd_dataset_fields(data->train, &data->field);
     return GRD_OK;
 }

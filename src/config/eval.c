@@ -24,6 +24,8 @@ grd_status grd_stage_evaluate(grd_stage *s, const grd_stage_net *net, const grd_
                         .data = set,
                         .batch = batch,
                         .workers = (int)s->data.workers,
+                        .pad_multiple = s->data.pad_multiple,
+                        .on_error = s->data.on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP,
                         .confusion = counts ? net->confusion : GRD_NONE,
                         .confusion_out = counts };
     for (int i = 0; i < net->n_metrics; i++) {

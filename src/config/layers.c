@@ -355,7 +355,7 @@ static grd_status build_layer(grd_builder *b, const grd_row_ref *row, const char
     if (!options)
         return GRD_ERR_MEMORY;
     GRD_TRY(grd_row_options(b->host, row, layer->options, NULL, NULL, options));
-    *x = grd_layer_apply(layer, *x, as, options);
+    *x = grd_layer_apply_with(layer, *x, b->lengths, as, options);
     return grd_valid(*x) ? GRD_OK : grd_graph_error(b, row->node);
 }
 

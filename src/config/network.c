@@ -1,6 +1,7 @@
 /* From a stage's config to a graph and its model: inputs from the data's fields, layers, loss, metrics, frozen layers. */
 #include "config/build.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const grd_field *find_field(const grd_stage_data *data, const char *name)
@@ -38,6 +39,18 @@ grd_status grd_field_input(grd_builder *b, const grd_yaml *where, const char *na
         dim[i + 1] = f->shape.dim[i] < 0 ? GRD_VARIES_T : f->shape.dim[i];
     *x = grd_input(b->net->graph, f->name, f->dtype, f->shape.rank + 1, dim);
     return grd_valid(*x) ? GRD_OK : grd_graph_error(b, where);
+}
+
+/* Where the input's length varies from row to row, the field that tells it goes to every layer along time. */
+static grd_status find_lengths(grd_builder *b)
+{
+    const char *name = grd_var_name(b->net->input);
+    const grd_field *f = find_field(b->data, name);
+    char lengths[GRD_FIELD_NAME + 8];
+    snprintf(lengths, sizeof lengths, "%s_length", name);
+    if (!f || f->shape.rank != 1 || f->shape.dim[0] >= 0 || !find_field(b->data, lengths))
+        return GRD_OK;
+    return grd_field_input(b, b->model, lengths, &b->lengths);
 }
 
 /* The first field that is no label. */
@@ -87,6 +100,7 @@ static grd_status build_all(grd_builder *b)
         return grd_yaml_fail(b->host, input, "model: input: expected the name of a field, found %s", grd_yaml_kind_name(input));
     GRD_TRY(grd_field_input(b, input ? input : b->model, input ? input->text : default_input(b->data), &b->net->input));
     GRD_TRY(grd_name_value(b, b->model, grd_var_name(b->net->input), b->net->input));
+    GRD_TRY(find_lengths(b));
     b->net->output = b->net->input;
     GRD_TRY(grd_build_layers(b, layers, &b->net->output));
     GRD_TRY(grd_build_loss(b));

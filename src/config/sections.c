@@ -33,8 +33,14 @@ static const grd_option data_options[] = {
     GRD_FLAG_ON(grd_data_section, shuffle, "a new order in every epoch"),
     GRD_FLAG(grd_data_section, drop_last, "leave out the last batch if it is short"),
     GRD_INT(grd_data_section, workers, 0, 0, 64, "threads that load; 0: samples are made in the training thread"),
+    GRD_ENUM(grd_data_section, sampler, 0, "plain|balanced|bucketed",
+             "of training: balanced: every class equally often, with replacement; bucketed: batches of samples of like length"),
+    GRD_INT(grd_data_section, pad_multiple, 1, 1, 65536, "lengths in a batch are filled up to a multiple of this: fewer different shapes"),
+    GRD_ENUM(grd_data_section, on_error, 0, "stop|skip", "a sample that cannot be read ends the run, or is left out and counted"),
     GRD_END
 };
+
+const int grd_sampler_choices[] = { GRD_SAMPLER_PLAIN, GRD_SAMPLER_BALANCED, GRD_SAMPLER_BUCKETED };
 
 static const grd_option subset_options[] = {
     GRD_INT(grd_subset_section, per_class, 0, 0, 1e12, "this many of each class, or"),
@@ -75,7 +81,7 @@ static const grd_option init_options[] = {
 
 const grd_section grd_section_run = { "run", "how it runs", run_options, sizeof(grd_run_section), "" };
 const grd_section grd_section_data = { "data", "what it learns from", data_options, sizeof(grd_data_section),
-                                       "subsets transform augment" };
+                                       "subsets transform augment evaluate" };
 const grd_section grd_section_subset = { "subsets", "disjoint parts of train, drawn by seed in their order", subset_options,
                                          sizeof(grd_subset_section), "" };
 const grd_section grd_section_model = { "model", "layers and blocks; other keys are constants, written $key in layers",
@@ -93,7 +99,7 @@ const grd_section *const grd_sections[] = { &grd_section_run,   &grd_section_dat
 
 const grd_top_key grd_top_keys[] = {
     { "run", "how it runs: name, seed, batch, epochs, ..." },
-    { "data", "source, subsets, transform, train, val, test" },
+    { "data", "source, subsets, transform (every set), augment (training only), evaluate (the others only), train, val, test" },
     { "model", "layers, blocks, constants" },
     { "loss", "what is made small" },
     { "metrics", "what is reported beside it: [accuracy]" },

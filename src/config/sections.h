@@ -20,8 +20,11 @@ typedef struct grd_data_section {
     double val_fraction;
     const char *stratify;
     bool no_shuffle, drop_last;
-    int64_t workers;
+    int64_t workers, pad_multiple;
+    int sampler, on_error;
 } grd_data_section;
+
+extern const int grd_sampler_choices[]; /* GRD_SAMPLER_* by the section's `sampler` */
 
 typedef struct grd_subset_section {
     int64_t per_class, count;

@@ -320,8 +320,9 @@ static const grd_option lstm_options[] = {
     GRD_END
 };
 
-static grd_var build_lstm_with(grd_var x, grd_var lengths, const grd_lstm_opts *o)
+static grd_var build_lstm(grd_var x, grd_var lengths, const void *options)
 {
+    const grd_lstm_opts *o = options;
     grd_graph *g = x.graph;
     grd_var y = x;
     for (int l = 0; l < (int)o->layers; l++) {
@@ -345,27 +346,17 @@ static grd_var build_lstm_with(grd_var x, grd_var lengths, const grd_lstm_opts *
     return o->output == 1 ? grd_output(y, 1) : y; /* resolved: 0 all, 1 last */
 }
 
-static grd_var build_lstm(grd_var x, const void *options) { return build_lstm_with(x, GRD_NONE, options); }
-
 const grd_layer grd_layer_lstm = {
     .name = "lstm",
     .doc = "long short-term memory over x [N,T,F] (Hochreiter, Schmidhuber 1997); gates i f g o",
     .options = lstm_options,
     .options_size = sizeof(grd_lstm_opts),
-    .build = build_lstm,
+    .build_with = build_lstm,
 };
 
 grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts)
 {
-    if (!lengths.graph)
-        return grd_layer_apply(&grd_layer_lstm, x, opts ? opts->as : NULL, opts);
-    if (!grd_valid(x))
-        return invalid(x);
-    grd_lstm_opts resolved;
-    grd_scope_push_layer(x.graph, opts ? opts->as : NULL);
-    grd_var y = grd_layer_resolve(&grd_layer_lstm, x, opts, &resolved) ? build_lstm_with(x, lengths, &resolved) : invalid(x);
-    grd_scope_pop(x.graph);
-    return y;
+    return grd_layer_apply_with(&grd_layer_lstm, x, lengths, opts ? opts->as : NULL, opts);
 }
 
 /* ---- positions ---- */
@@ -406,8 +397,9 @@ static const grd_option self_attention_options[] = {
     GRD_END
 };
 
-static grd_var build_self_attention_with(grd_var x, grd_var lengths, const grd_self_attention_opts *o)
+static grd_var build_self_attention(grd_var x, grd_var lengths, const void *options)
 {
+    const grd_self_attention_opts *o = options;
     grd_graph *g = x.graph;
     int64_t d = fixed_dim(x, -1, "self_attention");
     if (!d)
@@ -425,26 +417,15 @@ static grd_var build_self_attention_with(grd_var x, grd_var lengths, const grd_s
     return y;
 }
 
-static grd_var build_self_attention(grd_var x, const void *options) { return build_self_attention_with(x, GRD_NONE, options); }
-
 const grd_layer grd_layer_self_attention = {
     .name = "self_attention",
     .doc = "multi-head attention of x [N,T,D] to itself between two linear layers (Vaswani et al. 2017)",
     .options = self_attention_options,
     .options_size = sizeof(grd_self_attention_opts),
-    .build = build_self_attention,
+    .build_with = build_self_attention,
 };
 
 grd_var grd_self_attention(grd_var x, grd_var lengths, const grd_self_attention_opts *opts)
 {
-    if (!lengths.graph)
-        return grd_layer_apply(&grd_layer_self_attention, x, opts ? opts->as : NULL, opts);
-    if (!grd_valid(x))
-        return invalid(x);
-    grd_self_attention_opts resolved;
-    grd_scope_push_layer(x.graph, opts ? opts->as : NULL);
-    bool fine = grd_layer_resolve(&grd_layer_self_attention, x, opts, &resolved);
-    grd_var y = fine ? build_self_attention_with(x, lengths, &resolved) : invalid(x);
-    grd_scope_pop(x.graph);
-    return y;
+    return grd_layer_apply_with(&grd_layer_self_attention, x, lengths, opts ? opts->as : NULL, opts);
 }

@@ -51,7 +51,7 @@ static const grd_layer *op_layers(const grd_ctx *ctx)
     grd_layer *list = GRD_NEW_N(&c->host, grd_layer, N_OPS);
     for (int i = 0; list && i < N_OPS; i++) {
         const grd_op *op = grd_op_find(ctx, of_ops[i].op, GRD_F32);
-        list[i] = (grd_layer){ op->name, op->doc, op->options, op->options_size, of_ops[i].build, true };
+        list[i] = (grd_layer){ op->name, op->doc, op->options, op->options_size, of_ops[i].build, true, NULL };
     }
     c->op_layers = list;
     return list;
@@ -84,40 +84,47 @@ const grd_layer *grd_layer_find(const grd_ctx *ctx, const char *name)
 
 grd_status grd_layer_register(grd_ctx *ctx, const grd_layer *layer)
 {
-    if (!layer->name || !layer->build)
+    if (!layer->name || (!layer->build && !layer->build_with))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "a layer needs a name and a build function");
     if (grd_layer_find(ctx, layer->name))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "layer \"%s\": there is one of that name already", layer->name);
     return grd_registry_add(ctx, GRD_REGISTRY_LAYER, layer);
 }
 
-bool grd_layer_resolve(const grd_layer *layer, grd_var x, const void *options, void *resolved)
+/* Real values of a layer's options; NULL, and the graph has the error, if they are not in order. */
+static const void *resolve(const grd_layer *layer, grd_graph *g, const void *options)
 {
-    grd_graph *g = x.graph;
     char who[200];
+    void *resolved = grd_arena_alloc(&g->arena, layer->options_size);
+    if (!resolved) {
+        grd_graph_fail(g, GRD_ERR_MEMORY, "%s: out of memory", layer->name);
+        return NULL;
+    }
     snprintf(who, sizeof who, "%s \"%s\"", layer->name, g->scope[g->depth].path);
     grd_status status = grd_options_resolve(&g->ctx->host, layer->options, layer->options_size, who, options, resolved);
     if (status != GRD_OK && g->status == GRD_OK)
         g->status = status;
-    return status == GRD_OK;
+    return status == GRD_OK ? resolved : NULL;
 }
 
-static grd_var build_resolved(const grd_layer *layer, grd_var x, const void *options)
+static grd_var build(const grd_layer *layer, grd_var x, grd_var lengths, const void *options)
 {
-    void *resolved = grd_arena_alloc(&x.graph->arena, layer->options_size);
-    if (!resolved)
-        return grd_graph_fail(x.graph, GRD_ERR_MEMORY, "%s: out of memory", layer->name);
-    return grd_layer_resolve(layer, x, options, resolved) ? layer->build(x, resolved) : (grd_var){ x.graph, -1 };
+    if (!layer->raw && layer->options && !(options = resolve(layer, x.graph, options)))
+        return (grd_var){ x.graph, -1 };
+    return layer->build_with ? layer->build_with(x, lengths, options) : layer->build(x, options);
 }
 
-grd_var grd_layer_apply(const grd_layer *layer, grd_var x, const char *as, const void *options)
+grd_var grd_layer_apply_with(const grd_layer *layer, grd_var x, grd_var lengths, const char *as, const void *options)
 {
     if (!x.graph)
         return x;
     grd_scope_push_layer(x.graph, as);
-    grd_var y = { x.graph, -1 };
-    if (grd_valid(x))
-        y = layer->raw || !layer->options ? layer->build(x, options) : build_resolved(layer, x, options);
+    grd_var y = grd_valid(x) ? build(layer, x, lengths, options) : (grd_var){ x.graph, -1 };
     grd_scope_pop(x.graph);
     return y;
+}
+
+grd_var grd_layer_apply(const grd_layer *layer, grd_var x, const char *as, const void *options)
+{
+    return grd_layer_apply_with(layer, x, GRD_NONE, as, options);
 }

@@ -94,7 +94,8 @@ grd_status grd_evaluator_open(grd_evaluator *e, grd_model *model, const grd_eval
     grd_var root[1 + GRD_MAX_KEEP] = { e->compile.loss };
     memcpy(root + 1, e->compile.keep, sizeof *root * (size_t)e->compile.n_keep);
     GRD_TRY(grd_feed_init(&e->feed, model, opts->data, who, root, 1 + e->compile.n_keep));
-    grd_loader_opts loader = { .batch = e->batch, .workers = opts->workers, .seed = seed };
+    grd_loader_opts loader = { .batch = e->batch, .workers = opts->workers, .seed = seed, .pad_multiple = opts->pad_multiple,
+                               .on_error = opts->on_error };
     GRD_TRY(grd_loader_new(model->ctx, opts->data, &loader, &e->loader));
     return compile_ahead(e);
 }

@@ -93,12 +93,13 @@ static grd_status open_data(grd_trainer *t)
                         (long long)length, (long long)o->batch);
     GRD_TRY(grd_feed_init(&t->feed, t->model, o->train, o->stage, &t->compile.loss, 1));
     grd_loader_opts loader = { .batch = o->batch, .shuffle = !o->no_shuffle, .drop_last = o->drop_last, .workers = o->workers,
-                               .seed = o->seed };
+                               .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error };
     GRD_TRY(grd_loader_new(t->ctx, o->train, &loader, &t->loader));
     t->now.batches = grd_loader_batches(t->loader);
     if (!o->val)
         return GRD_OK;
-    grd_eval_opts eval = { .loss = o->loss, .data = o->val, .batch = o->eval_batch, .workers = o->workers };
+    grd_eval_opts eval = { .loss = o->loss, .data = o->val, .batch = o->eval_batch, .workers = o->workers,
+                           .pad_multiple = o->pad_multiple, .on_error = o->on_error };
     memcpy(eval.metrics, o->metrics, sizeof eval.metrics);
     memcpy(eval.metric_names, o->metric_names, sizeof eval.metric_names);
     return grd_evaluator_open(&t->eval, t->model, &eval, o->seed, o->debug, o->stage);

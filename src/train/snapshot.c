@@ -26,7 +26,7 @@ typedef struct number {
     double *real;
 } number;
 
-enum { NUMBERS = 17 };
+enum { NUMBERS = 18 };
 
 static void numbers_of(grd_trainer *t, number out[NUMBERS])
 {
@@ -34,6 +34,7 @@ static void numbers_of(grd_trainer *t, number out[NUMBERS])
         { "step", &t->now.step, NULL },
         { "batch", &t->now.batch, NULL },
         { "samples", &t->now.samples, NULL },
+        { "skipped", &t->now.skipped, NULL },
         { "closed_step", &t->closed_step, NULL },
         { "clipped_steps", &t->now.clipped_steps, NULL },
         { "best_step", &t->best.step, NULL },

@@ -103,7 +103,7 @@ static grd_status explain(grd_trainer *t, const grd_shape *shape, const grd_run 
 typedef struct group {     /* the batches of one optimizer step */
     double sum, weight;    /* of their losses */
     uint64_t rows;
-    int64_t batches;
+    int64_t batches, skipped;
     grd_shape shape[GRD_MAX_INPUTS]; /* of the last batch, to run it again */
     grd_run run;
 } group;
@@ -124,6 +124,7 @@ static grd_status run_batch(grd_trainer *t, group *g)
     grd_plan_loss(plan, &sum, &weight);
     g->sum += sum;
     g->weight += weight;
+    g->skipped += batch->skipped;
     g->rows += (uint64_t)batch->n;
     g->batches++;
     return GRD_OK;
@@ -134,6 +135,7 @@ static void account(grd_trainer *t, const group *g, double norm)
     t->now.step++;
     t->now.batch += g->batches;
     t->now.samples += (int64_t)g->rows;
+    t->now.skipped += g->skipped;
     t->now.grad_norm = norm;
     t->now.clipped = t->opts.clip_norm > 0 && norm > t->opts.clip_norm;
     t->now.clipped_steps += t->now.clipped;
@@ -197,7 +199,7 @@ static grd_status stopped(grd_trainer *t)
 static void begin_epoch(grd_trainer *t)
 {
     t->now.epoch++;
-    t->now.batch = t->now.samples = t->now.clipped_steps = 0;
+    t->now.batch = t->now.samples = t->now.skipped = t->now.clipped_steps = 0;
     t->now.train_loss = t->epoch_sum = t->epoch_weight = 0;
     t->now.improved = false;
     t->epoch_closed = false;
