@@ -82,7 +82,7 @@ static grd_status use(grd_ctx *c)
     if (s == GRD_OK)
         s = grd_dataset_verify(c, all, counts, 2); /* every sample against its fields' promises */
     if (s == GRD_OK)
-        s = grd_dataset_split(all, (double[]){ 0.8, 0.2 }, 2, 1, "label", part);
+        s = grd_dataset_split(all, (double[]){ 0.8, 0.2 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "label" }, part);
     if (s != GRD_OK)
         return s;
     printf("outside %lld, inside %lld; split into %lld and %lld\n", (long long)counts[0], (long long)counts[1],

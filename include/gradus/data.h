@@ -98,11 +98,31 @@ GRD_API void grd_sample_free(grd_sample *sample, grd_ctx *ctx);
 
 /* Views. Each gives a new set that shares the source. */
 GRD_API grd_status grd_dataset_select(const grd_dataset *dataset, const int64_t *index, int64_t n, grd_dataset **out);
-/* n sets with the given fractions (summing to at most 1) of a random order by seed, which they keep; stratify: a class field's
- * name, each class is divided in the same proportions (largest remainder; what one class rounds away the next ones get), or
- * NULL. An empty part is an error. */
-GRD_API grd_status grd_dataset_split(const grd_dataset *dataset, const double *fraction, int n, uint64_t seed,
-                                     const char *stratify, grd_dataset **out);
+/* How a data set is cut into parts. */
+enum { GRD_ORDER_PHILOX, GRD_ORDER_NUMPY };
+typedef struct grd_split_opts {
+    uint64_t seed;
+    const char *stratify; /* a class field: each class is divided in the same proportions (largest remainder; what one class rounds
+                             away the next ones get). NULL = not */
+    const char *group;    /* a field of whole numbers (a person, a patient): samples of one number stay together, so that fractions
+                             are met as well as the groups allow. With stratify: the classes' proportions too. NULL = not */
+    int order;            /* GRD_ORDER_*: our own random order, or that of numpy.random.seed(seed); permutation(n) (legacy MT19937) */
+} grd_split_opts;
+/* n sets with the given fractions (summing to at most 1) of a random order by seed, which they keep. opts NULL: seed 0. An empty
+ * part is an error. */
+GRD_API grd_status grd_dataset_split(const grd_dataset *dataset, const double *fraction, int n, const grd_split_opts *opts,
+                                     grd_dataset **out);
+/* Of k folds (equal fractions, as above) fold `fold` (from 0) as validation set, the others as training set. */
+GRD_API grd_status grd_dataset_fold(const grd_dataset *dataset, int folds, int fold, const grd_split_opts *opts, grd_dataset **train,
+                                    grd_dataset **val);
+/* The samples whose names (grd_dataset_name, or the part of it after the last slash) are listed, in the list's order; or with
+ * `others` all that are not listed, in the set's order. A name that fits two samples, or stands twice, is an error; one that fits none
+ * too, but if `found` is given: found[i] becomes true for those that are there (and is left as it is for others). */
+GRD_API grd_status grd_dataset_named(const grd_dataset *dataset, const char *const *name, int64_t n, bool others, bool *found,
+                                     grd_dataset **out);
+/* The same samples with other labels: name[i] has class label[i] in field `label`. found: as above. */
+GRD_API grd_status grd_dataset_relabel(const grd_dataset *dataset, const char *const *name, const int32_t *label, int64_t n,
+                                       bool *found, grd_dataset **out);
 
 typedef struct grd_subset {
     const char *name;

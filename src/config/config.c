@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_EXTENDS = 8 };
@@ -63,6 +64,21 @@ static const char *beside(grd_arena *arena, const char *from, const char *name)
     return grd_arena_format(arena, "%.*s%s", (int)(slash - from + 1), from, name);
 }
 
+/* `$GRADUS_DATA/...` in any value: the folder with real data, from the environment, else ../shared/data. */
+static bool put_data_folder(grd_arena *arena, grd_yaml *node)
+{
+    static const char word[] = "$GRADUS_DATA";
+    const size_t n = sizeof word - 1;
+    for (grd_yaml *c = node->first; c; c = c->next)
+        if (!put_data_folder(arena, c))
+            return false;
+    if (node->kind != GRD_YAML_SCALAR || strncmp(node->text, word, n) != 0 || (node->text[n] && node->text[n] != '/'))
+        return true;
+    const char *folder = getenv("GRADUS_DATA");
+    node->text = grd_arena_format(arena, "%s%s", folder && *folder ? folder : "../shared/data", node->text + n);
+    return node->text;
+}
+
 static grd_status load_file(grd_arena *arena, const char *path, int depth, grd_yaml **tree)
 {
     char *text;
@@ -71,6 +87,8 @@ static grd_status load_file(grd_arena *arena, const char *path, int depth, grd_y
     GRD_TRY(read_text(arena, path, &text, &size));
     GRD_TRY(grd_yaml_parse(arena, path, false, text, size, &file));
     GRD_TRY(wants_map(arena->host, file, "config"));
+    if (!put_data_folder(arena, file))
+        return GRD_ERR_MEMORY;
     const grd_yaml *extends = grd_yaml_get(file, "extends");
     *tree = file;
     if (!extends)

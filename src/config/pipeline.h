@@ -70,7 +70,7 @@ struct grd_pipeline {
     bool resumes; /* opened from a run's folder */
     bool logs;    /* to RUN/run.log */
     grd_stage stage[GRD_MAX_STAGES];
-    grd_kept_part kept[2 * GRD_MAX_STAGES];
+    grd_kept_part kept[3 * GRD_MAX_STAGES];
     int n_kept;
     int64_t *confusion;
 };
@@ -95,6 +95,9 @@ grd_status grd_stage_find(grd_pipeline *p, const char *name, grd_stage **stage);
 
 /* stage_run.c */
 grd_status grd_stage_run(grd_stage *stage); /* trains and tests; resumes */
+
+/* split_file.c: writes the stage's split.json, or compares with the one that is there */
+grd_status grd_stage_keep_split(const grd_stage *stage, const grd_stage_data *data);
 
 /* done.c */
 grd_status grd_stage_save_result(const grd_stage *stage);

@@ -29,7 +29,15 @@ static const grd_option data_options[] = {
     GRD_TEXT(grd_data_section, val, NULL, "what the best weights are chosen by: a subset, or the name of a part"),
     GRD_TEXT(grd_data_section, test, "test", "what is read once at the end: a subset, or the source's part test"),
     GRD_REAL(grd_data_section, val_fraction, 0, 0, 0.9, "without val: this share of train, drawn by seed"),
-    GRD_TEXT(grd_data_section, stratify, NULL, "class field whose proportions val_fraction keeps"),
+    GRD_INT(grd_data_section, folds, 0, 0, 1000, "without val: train is cut into this many folds by seed; 0: not"),
+    GRD_INT(grd_data_section, fold, 0, 0, 999, "which of the folds is val; the others are train"),
+    GRD_TEXT(grd_data_section, stratify, NULL, "class field whose proportions val_fraction and folds keep"),
+    GRD_TEXT(grd_data_section, group, NULL, "field of whole numbers (a person): val_fraction and folds keep equal ones together"),
+    GRD_ENUM(grd_data_section, order, 0, "philox|numpy", "of val_fraction and folds: numpy: as numpy.random.seed(seed); permutation(n)"),
+    GRD_TEXT(grd_data_section, exclude, NULL, "file of names, one a line: samples that are left out everywhere"),
+    GRD_TEXT(grd_data_section, relabel, NULL, "file of lines NAME LABEL (a class' number or name): labels that stand instead"),
+    GRD_INT(grd_data_section, num_samples, 0, 0, 1e12, "only so many samples of train, drawn by seed (of a train that val was split from: the first); 0: all"),
+    GRD_INT(grd_data_section, overfit, 0, 0, 1e12, "train and choose by the same few samples, without augment: a loss that goes to 0 shows that the pipeline learns"),
     GRD_FLAG_ON(grd_data_section, shuffle, "a new order in every epoch"),
     GRD_FLAG(grd_data_section, drop_last, "leave out the last batch if it is short"),
     GRD_INT(grd_data_section, workers, 0, 0, 64, "threads that load; 0: samples are made in the training thread"),
@@ -46,7 +54,9 @@ static const grd_option subset_options[] = {
     GRD_INT(grd_subset_section, per_class, 0, 0, 1e12, "this many of each class, or"),
     GRD_INT(grd_subset_section, count, 0, 0, 1e12, "this many in all, or"),
     GRD_REAL(grd_subset_section, fraction, 0, 0, 1, "this share; none of the three: all others"),
-    GRD_TEXT(grd_subset_section, stratify, NULL, "with count or fraction: class field whose proportions are kept"), GRD_END
+    GRD_TEXT(grd_subset_section, stratify, NULL, "with count or fraction: class field whose proportions are kept"),
+    GRD_TEXT(grd_subset_section, list, NULL, "or: file of names, one a line; its samples are not drawn for the other subsets"),
+    GRD_END
 };
 
 static const grd_option model_options[] = {

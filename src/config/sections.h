@@ -18,7 +18,10 @@ typedef struct grd_run_section {
 typedef struct grd_data_section {
     const char *source, *train, *val, *test;
     double val_fraction;
-    const char *stratify;
+    int64_t folds, fold;
+    const char *stratify, *group, *exclude, *relabel;
+    int order;
+    int64_t num_samples, overfit;
     bool no_shuffle, drop_last;
     int64_t workers, pad_multiple;
     int sampler, on_error;
@@ -29,7 +32,7 @@ extern const int grd_sampler_choices[]; /* GRD_SAMPLER_* by the section's `sampl
 typedef struct grd_subset_section {
     int64_t per_class, count;
     double fraction;
-    const char *stratify;
+    const char *stratify, *list;
 } grd_subset_section;
 
 typedef struct grd_model_section {

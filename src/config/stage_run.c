@@ -147,7 +147,9 @@ grd_status grd_stage_run(grd_stage *s)
     GRD_TRY(grd_stage_path(s, "", dir));
     GRD_TRY(grd_make_dirs(s->pipeline->host, dir));
     GRD_TRY(grd_stage_open_data(s, &data));
-    grd_status status = s->linear ? run_linear(s, &data) : run_training(s, &data);
+    grd_status status = grd_stage_keep_split(s, &data);
+    if (status == GRD_OK)
+        status = s->linear ? run_linear(s, &data) : run_training(s, &data);
     grd_stage_close_data(&data);
     GRD_TRY(status);
     s->result.done = true;

@@ -18,47 +18,46 @@ static grd_status for_each(const grd_dataset *d, const char *who, void *ctx,
 }
 
 typedef struct reading {
-    const grd_dataset *data;
-    const char *who, *name;
     int field, dim;
-    int64_t classes;
-    int32_t *class_of;
-    int64_t *length;
+    int64_t *out;
 } reading;
 
-static grd_status keep_class(reading *r, int64_t i, double value)
+static grd_status read_number(void *ctx, int64_t i, const grd_sample *sample)
 {
-    if (!(value >= 0 && value < (double)r->classes))
-        return grd_fail(&r->data->ctx->host, GRD_ERR_DATA, "%s: sample %lld: %s %.0f, expected 0..%lld", r->who,
-                        (long long)grd_dataset_index(r->data, i), r->name, value, (long long)r->classes - 1);
-    r->class_of[i] = (int32_t)value;
+    reading *r = ctx;
+    const void *at = sample->data[r->field];
+    r->out[i] = sample->field[r->field].dtype == GRD_U8 ? *(const uint8_t *)at : *(const int32_t *)at;
     return GRD_OK;
 }
 
-static grd_status read_class(void *ctx, int64_t i, const grd_sample *sample)
-{
-    reading *r = ctx;
-    return keep_class(r, i, *(const int32_t *)sample->data[r->field]);
-}
-
 /* The source's own word, without making samples; false where it has none or transforms may change it. */
-static bool peek_classes(reading *r, grd_status *status)
+static bool peek_numbers(const grd_dataset *d, int field, int64_t *out)
 {
-    const grd_dataset *d = r->data;
     const grd_opened *source = d->source;
     double value;
     for (int k = 0; k < d->n_steps; k++)
         if (!d->step[k]->row->keeps_classes)
             return false;
-    if (!source->row->peek || r->field >= source->n_fields)
+    if (!source->row->peek || field >= source->n_fields)
         return false;
-    *status = GRD_OK;
-    for (int64_t i = 0; i < d->n && *status == GRD_OK; i++) {
-        if (!source->row->peek(source->state, grd_dataset_index(d, i), r->field, &value))
+    for (int64_t i = 0; i < d->n; i++) {
+        if (!source->row->peek(source->state, grd_dataset_index(d, i), field, &value))
             return false;
-        *status = keep_class(r, i, value);
+        out[i] = (int64_t)value;
+        int32_t other;
+        if (d->labels && d->labels->field == field && grd_labels_find(d->labels, grd_dataset_index(d, i), &other))
+            out[i] = other;
     }
     return true;
+}
+
+grd_status grd_numbers_read(const grd_dataset *d, const char *who, const char *name, int64_t *out)
+{
+    int f = grd_field_find(d->field, d->n_fields, name);
+    if (f < 0 || d->field[f].shape.rank != 0 || d->field[f].dtype == GRD_F32)
+        return grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no single whole number is field", name);
+    reading r = { .field = f, .out = out };
+    return peek_numbers(d, f, out) ? GRD_OK : for_each(d, who, &r, read_number);
 }
 
 grd_status grd_classes_read(const grd_dataset *d, const char *who, const char *name, grd_classes *c)
@@ -71,23 +70,28 @@ grd_status grd_classes_read(const grd_dataset *d, const char *who, const char *n
         return GRD_OK;
     grd_free(host, c->of);
     *c = (grd_classes){ .field = f, .n = d->field[f].classes, .of = GRD_NEW_N(host, int32_t, d->n) };
-    if (!c->of)
-        return GRD_ERR_MEMORY;
-    reading r = { .data = d, .who = who, .name = name, .field = f, .classes = c->n, .class_of = c->of };
-    grd_status status;
-    return peek_classes(&r, &status) ? status : for_each(d, who, &r, read_class);
+    int64_t *number = c->of ? GRD_NEW_N(host, int64_t, d->n) : NULL;
+    grd_status status = number ? grd_numbers_read(d, who, name, number) : GRD_ERR_MEMORY;
+    for (int64_t i = 0; i < d->n && status == GRD_OK; i++) {
+        c->of[i] = (int32_t)number[i];
+        if (number[i] < 0 || number[i] >= c->n)
+            status = grd_fail(host, GRD_ERR_DATA, "%s: sample %lld: %s %lld, expected 0..%lld", who,
+                              (long long)grd_dataset_index(d, i), name, (long long)number[i], (long long)c->n - 1);
+    }
+    grd_free(host, number);
+    return status;
 }
 
 static grd_status read_length(void *ctx, int64_t i, const grd_sample *sample)
 {
     reading *r = ctx;
-    r->length[i] = sample->shape[r->field].dim[r->dim];
+    r->out[i] = sample->shape[r->field].dim[r->dim];
     return GRD_OK;
 }
 
 grd_status grd_lengths_read(const grd_dataset *d, const char *who, int f, int64_t *out)
 {
-    reading r = { .data = d, .who = who, .field = f, .length = out };
+    reading r = { .field = f, .out = out };
     while (d->field[f].shape.dim[r.dim] >= 0)
         r.dim++;
     return for_each(d, who, &r, read_length);

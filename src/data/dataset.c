@@ -189,6 +189,8 @@ void grd_dataset_free(grd_dataset *d)
     for (int k = 0; k < d->n_steps; k++)
         grd_step_release(host, d->step[k]);
     grd_free(host, d->step);
+    if (d->labels && --d->labels->refs == 0)
+        grd_free(host, d->labels);
     release_source(host, d->source);
     grd_free(host, d->index);
     grd_free(host, d);
@@ -234,6 +236,9 @@ static grd_status derive(const grd_dataset *base, int64_t *index, int64_t n, int
         base->step[k]->refs++;
     }
     (*out)->n_steps = base->n_steps;
+    (*out)->labels = base->labels;
+    if (base->labels)
+        base->labels->refs++;
     describe_set(*out);
     return GRD_OK;
 }

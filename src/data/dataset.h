@@ -28,10 +28,19 @@ typedef struct grd_step { /* one transform with its options */
     grd_field field[GRD_MAX_FIELDS]; /* after it */
 } grd_step;
 
+typedef struct grd_label { int64_t index; int32_t label; } grd_label; /* index in the source */
+
+typedef struct grd_labels { /* labels that stand instead of the source's */
+    int refs, field;
+    int64_t n;
+    grd_label item[]; /* by index */
+} grd_labels;
+
 struct grd_dataset {
     grd_child child;
     grd_ctx *ctx;
     grd_opened *source;
+    grd_labels *labels; /* NULL = the source's own */
     int64_t n;
     int64_t *index; /* in the source; NULL = all of it, in order */
     grd_step **step;
@@ -74,6 +83,9 @@ grd_status grd_row_failed(grd_host *host, const char *name, grd_status status);
 
 /* Puts the text before the message that is there. Returns status. */
 grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);
+
+/* Whether the sample has another label; NULL: none has. */
+bool grd_labels_find(const grd_labels *labels, int64_t index, int32_t *label);
 
 /* Index of the field of that name, or -1. */
 int grd_field_find(const grd_field *field, int n, const char *name);

@@ -195,6 +195,8 @@ grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, 
         status = check_shapes(out, source->field, source->n_fields);
     if (status != GRD_OK)
         return read_failed(d, source->row->name, i, out, status);
+    if (d->labels)
+        grd_labels_find(d->labels, grd_dataset_index(d, i), out->data[d->labels->field]);
     for (int k = 0; k < d->n_steps; k++) {
         if (!d->step[k]->row->apply)
             continue; /* of whole batches */

@@ -1,6 +1,6 @@
 /* Cutting a data set into disjoint parts by seed. One random order of all samples decides everything: parts are filled from
  * it in turn, so a part keeps that order, and the same seed gives the same parts on every platform. */
-#include "data/classes.h"
+#include "data/split.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ typedef struct pool {
     int64_t quota_n;
 } pool;
 
-static grd_status pool_open(pool *p, const grd_dataset *d, const char *who, uint64_t seed)
+static grd_status pool_open(pool *p, const grd_dataset *d, const char *who, uint64_t seed, int order)
 {
     grd_host *host = &d->ctx->host;
     *p = (pool){ .data = d, .left = d->n, .classes = { .field = -1, .n = 1 } };
@@ -25,6 +25,8 @@ static grd_status pool_open(pool *p, const grd_dataset *d, const char *who, uint
     p->taken = GRD_NEW_N(host, bool, d->n);
     if (!p->order || !p->taken)
         return GRD_ERR_MEMORY;
+    if (order == GRD_ORDER_NUMPY)
+        return grd_numpy_permutation(host, seed, p->order, d->n);
     for (int64_t i = 0; i < d->n; i++)
         p->order[i] = i;
     grd_key key = { grd_hash(seed, who), 0, 0 };
@@ -136,32 +138,63 @@ static void split_quotas(const pool *p, const double *share, int n, int64_t *quo
         apportion(count[c], share, n + 1, debt, quota + c * (n + 1));
 }
 
-static grd_status split_parts(pool *p, const double *fraction, double sum, int n, const char *stratify, grd_dataset **out)
+/* Each class fills the parts one after the other, in the random order. */
+static grd_status assign_samples(const pool *p, const double *share, int n, int32_t *part)
 {
     grd_host *host = &p->data->ctx->host;
-    GRD_TRY(pool_classes(p, "split", stratify));
-    size_t parts = (size_t)n + 1, cells;
-    if (!grd_size_mul(parts, (size_t)p->classes.n, &cells) || cells > SIZE_MAX / sizeof(int64_t))
+    size_t cells;
+    if (!grd_size_mul((size_t)n + 1, (size_t)p->classes.n, &cells) || cells > SIZE_MAX / sizeof(int64_t))
         return grd_fail(host, GRD_ERR_ARG, "split: too many parts and classes");
-    double *share = GRD_NEW_N(host, double, 2 * parts), *debt = share ? share + parts : NULL;
-    int64_t *quota = share ? GRD_NEW_N(host, int64_t, cells) : NULL;
-    grd_status status = quota ? GRD_OK : GRD_ERR_MEMORY;
+    double *debt = GRD_NEW_N(host, double, (size_t)n + 1);
+    int64_t *quota = debt ? GRD_NEW_N(host, int64_t, cells) : NULL;
     if (quota) {
-        memcpy(share, fraction, (size_t)n * sizeof *share);
-        share[n] = sum < 1 - 1e-9 ? 1 - sum : 0;
         split_quotas(p, share, n, quota, debt);
+        for (int64_t place = 0; place < p->data->n; place++) {
+            int64_t *left = quota + class_at(p, place) * (n + 1);
+            int k = 0;
+            while (k < n && left[k] <= 0)
+                k++;
+            left[k]--;
+            part[place] = k;
+        }
     }
-    for (int k = 0; k < n && status == GRD_OK; k++) {
-        int64_t count = 0;
-        for (int64_t c = 0; c < p->classes.n; c++)
-            count += p->quota[c] = quota[c * (n + 1) + k];
-        status = count ? take(p, count, true, &out[k])
-                       : grd_fail(host, GRD_ERR_ARG, "split: part %d (fraction %g of %lld samples) would be empty", k,
-                                  fraction[k], (long long)p->data->n);
-    }
-    grd_free(host, share);
+    grd_free(host, debt);
     grd_free(host, quota);
+    return quota ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+/* part[place]: which of the n parts the sample at that place of the order goes to; n: none. */
+static grd_status assign(pool *p, const double *fraction, double sum, int n, const grd_split_opts *o, int32_t *part)
+{
+    grd_host *host = &p->data->ctx->host;
+    GRD_TRY(pool_classes(p, "split", o->stratify));
+    double *share = GRD_NEW_N(host, double, (size_t)n + 1);
+    if (!share)
+        return GRD_ERR_MEMORY;
+    memcpy(share, fraction, (size_t)n * sizeof *share);
+    share[n] = sum < 1 - 1e-9 ? 1 - sum : 0;
+    grd_status status;
+    if (o->group)
+        status = grd_split_groups(p->data, o->group, p->order, &p->classes, share, n + 1, part);
+    else
+        status = assign_samples(p, share, n, part);
+    grd_free(host, share);
     return status;
+}
+
+/* The samples whose part is `which`, or with `others` all of another one but n, in the random order. */
+static grd_status part_view(const pool *p, const int32_t *part, int n, int which, bool others, grd_dataset **out)
+{
+    int64_t count = 0, *index = GRD_NEW_N(&p->data->ctx->host, int64_t, p->data->n);
+    if (!index)
+        return GRD_ERR_MEMORY;
+    for (int64_t place = 0; place < p->data->n; place++)
+        if (part[place] < n && (part[place] == which) != others)
+            index[count++] = grd_dataset_index(p->data, p->order[place]);
+    if (count)
+        return grd_dataset_view(p->data, index, count, true, out);
+    grd_free(&p->data->ctx->host, index);
+    return GRD_ERR_DATA;
 }
 
 static grd_status free_all_on_failure(grd_status status, grd_dataset **set, int n)
@@ -173,19 +206,70 @@ static grd_status free_all_on_failure(grd_status status, grd_dataset **set, int 
     return status;
 }
 
-grd_status grd_dataset_split(const grd_dataset *d, const double *fraction, int n, uint64_t seed, const char *stratify,
-                             grd_dataset **out)
+/* Opens the pool and says which part each sample goes to; both are freed by the caller, also on failure. */
+static grd_status divide(const grd_dataset *d, const double *fraction, int n, const grd_split_opts *o, pool *p, int32_t **part)
 {
+    grd_host *host = &d->ctx->host;
     double sum;
+    *p = (pool){ .data = d };
+    *part = NULL;
+    GRD_TRY(check_fractions(host, fraction, n, &sum));
+    GRD_TRY(pool_open(p, d, "split", o->seed, o->order));
+    *part = GRD_NEW_N(host, int32_t, d->n);
+    return *part ? assign(p, fraction, sum, n, o, *part) : GRD_ERR_MEMORY;
+}
+
+static const grd_split_opts split_defaults;
+
+grd_status grd_dataset_split(const grd_dataset *d, const double *fraction, int n, const grd_split_opts *opts, grd_dataset **out)
+{
+    pool p;
+    int32_t *part;
     for (int k = 0; k < n; k++)
         out[k] = NULL;
-    GRD_TRY(check_fractions(&d->ctx->host, fraction, n, &sum));
-    pool p;
-    grd_status status = pool_open(&p, d, "split", seed);
-    if (status == GRD_OK)
-        status = split_parts(&p, fraction, sum, n, stratify, out);
+    grd_status status = divide(d, fraction, n, opts ? opts : &split_defaults, &p, &part);
+    for (int k = 0; k < n && status == GRD_OK; k++) {
+        status = part_view(&p, part, n, k, false, &out[k]);
+        if (status == GRD_ERR_DATA)
+            status = grd_fail(&d->ctx->host, GRD_ERR_ARG, "split: part %d (fraction %g of %lld samples) would be empty", k, fraction[k],
+                              (long long)d->n);
+    }
+    grd_free(&d->ctx->host, part);
     pool_close(&p);
     return free_all_on_failure(status, out, n);
+}
+
+grd_status grd_dataset_fold(const grd_dataset *d, int folds, int fold, const grd_split_opts *opts, grd_dataset **train,
+                            grd_dataset **val)
+{
+    grd_host *host = &d->ctx->host;
+    pool p;
+    int32_t *part;
+    grd_dataset *two[2] = { NULL, NULL };
+    *train = *val = NULL;
+    if (folds < 2 || folds > d->n || folds > GRD_MAX_FOLDS)
+        return grd_fail(host, GRD_ERR_ARG, "folds: %d of %lld samples, expected 2 to %d, each with a sample", folds, (long long)d->n,
+                        GRD_MAX_FOLDS);
+    if (fold < 0 || fold >= folds)
+        return grd_fail(host, GRD_ERR_ARG, "folds: fold %d of %d, expected 0..%d", fold, folds, folds - 1);
+    double *fraction = GRD_NEW_N(host, double, folds);
+    if (!fraction)
+        return GRD_ERR_MEMORY;
+    for (int k = 0; k < folds; k++)
+        fraction[k] = 1.0 / folds;
+    grd_status status = divide(d, fraction, folds, opts ? opts : &split_defaults, &p, &part);
+    for (int k = 0; k < 2 && status == GRD_OK; k++) {
+        status = part_view(&p, part, folds, fold, k == 0, &two[k]);
+        if (status == GRD_ERR_DATA)
+            status = grd_fail(host, GRD_ERR_ARG, "folds: fold %d of %d would be empty", fold, folds);
+    }
+    grd_free(host, part);
+    grd_free(host, fraction);
+    pool_close(&p);
+    status = free_all_on_failure(status, two, 2);
+    *train = two[0];
+    *val = two[1];
+    return status;
 }
 
 /* ---- subsets ---- */
@@ -268,7 +352,7 @@ grd_status grd_dataset_subsets(const grd_dataset *d, const grd_subset *subset, i
         out[k] = NULL;
     GRD_TRY(check_subsets(&d->ctx->host, subset, n));
     pool p;
-    grd_status status = pool_open(&p, d, "subsets", seed);
+    grd_status status = pool_open(&p, d, "subsets", seed, GRD_ORDER_PHILOX);
     double fractions = 0; /* rounded together, so that fractions that add up to 1 take all */
     int64_t by_fraction = 0, rest = -1;
     char who[96];

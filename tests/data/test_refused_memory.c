@@ -23,7 +23,7 @@ static grd_status everything(grd_ctx *ctx, int workers)
     TRY(grd_dataset_open(ctx, "mnist", spec, &d));
     TRY(grd_dataset_transform(d, "scale", &t));
     TRY(grd_dataset_transform(t, "normalize mean=[0.5] std=[0.5]", &u));
-    TRY(grd_dataset_split(u, (double[]){ 0.5, 0.3, 0.2 }, 3, 1, "label", part));
+    TRY(grd_dataset_split(u, (double[]){ 0.5, 0.3, 0.2 }, 3, &(grd_split_opts){ .seed = 1, .stratify = "label" }, part));
     TRY(grd_dataset_subsets(
         part[0],
         (grd_subset[]){ { .name = "a", .per_class = 1 }, { .name = "b", .count = 10, .stratify = "label" }, { .name = "rest" } },

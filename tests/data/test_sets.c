@@ -245,7 +245,7 @@ static void split_has_a_golden_order(void **state)
     static const int64_t order[10] = { 4, 3, 6, 8, 0, 1, 5, 2, 9, 7 };
     grd_dataset *d, *part[2];
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10", &d));
-    ok(ctx, grd_dataset_split(d, (double[]){ 0.7, 0.3 }, 2, 1, NULL, part));
+    ok(ctx, grd_dataset_split(d, (double[]){ 0.7, 0.3 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     expect_order(part[0], order, 7);
     expect_order(part[1], order + 7, 3);
 }
@@ -256,7 +256,7 @@ static void split_parts_are_disjoint_and_complete(void **state)
     grd_dataset *d, *part[3], *again[3], *other[3];
     int seen[1001] = { 0 };
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=1001", &d));
-    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, 3, NULL, part));
+    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, &(grd_split_opts){ .seed = 3 }, part));
     assert_int_equal(grd_dataset_length(part[0]), 601);
     assert_int_equal(grd_dataset_length(part[1]), 200);
     assert_int_equal(grd_dataset_length(part[2]), 200);
@@ -264,8 +264,8 @@ static void split_parts_are_disjoint_and_complete(void **state)
         mark(part[k], seen);
     for (int i = 0; i < 1001; i++)
         assert_int_equal(seen[i], 1);
-    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, 3, NULL, again));
-    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, 4, NULL, other));
+    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, &(grd_split_opts){ .seed = 3 }, again));
+    ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.2, 0.2 }, 3, &(grd_split_opts){ .seed = 4 }, other));
     int same = 0;
     for (int64_t i = 0; i < 601; i++) {
         assert_int_equal(grd_dataset_index(again[0], i), grd_dataset_index(part[0], i));
@@ -284,7 +284,7 @@ static void stratified_split_keeps_every_classes_proportions(void **state)
             label[n++] = c;
     grd_dataset *d = labelled(n, label, 10), *part[3];
     const double fraction[3] = { 0.5, 0.3, 0.15 };
-    ok(ctx, grd_dataset_split(d, fraction, 3, 9, "label", part));
+    ok(ctx, grd_dataset_split(d, fraction, 3, &(grd_split_opts){ .seed = 9, .stratify = "label" }, part));
     for (int k = 0; k < 3; k++) {
         int64_t count[10];
         count_classes(part[k], count, 10);
@@ -304,7 +304,7 @@ static void many_small_classes_do_not_all_round_the_same_way(void **state)
     for (int i = 0; i < 50; i++)
         label[i] = i % 10;
     grd_dataset *d = labelled(50, label, 10), *part[2];
-    ok(ctx, grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 0, "label", part));
+    ok(ctx, grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 0, .stratify = "label" }, part));
     assert_int_equal(grd_dataset_length(part[0]), 25);
     assert_int_equal(grd_dataset_length(part[1]), 25);
     for (int k = 0; k < 2; k++) {
@@ -321,19 +321,19 @@ static void bad_splits_are_refused_with_a_sentence(void **state)
     grd_dataset *d, *part[2];
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10", &d));
     fails(ctx, GRD_ERR_ARG, "split: the fractions add up to 1.2, expected at most 1",
-          grd_dataset_split(d, (double[]){ 0.7, 0.5 }, 2, 1, NULL, part));
+          grd_dataset_split(d, (double[]){ 0.7, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: fraction -0.1 of part 1, expected more than 0 and at most 1",
-          grd_dataset_split(d, (double[]){ 0.7, -0.1 }, 2, 1, NULL, part));
-    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0", grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, 1, NULL, part));
+          grd_dataset_split(d, (double[]){ 0.7, -0.1 }, 2, &(grd_split_opts){ .seed = 1 }, part));
+    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0", grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: part 1 (fraction 0.01 of 10 samples) would be empty",
-          grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, 1, NULL, part));
+          grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     assert_null(part[0]);
-    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "lable", part));
+    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "lable" }, part));
     fails(ctx, GRD_ERR_ARG, "split: no single class index is field \"x\"",
-          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "x", part));
+          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "x" }, part));
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10 bad=4", &d));
     fails(ctx, GRD_ERR_DATA, "split: flaky: sample 3: flaky.bin: record 3: found rubbish",
-          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, 1, "label", part));
+          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "label" }, part));
 }
 
 /* ---- subsets ---- */
