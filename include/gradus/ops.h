@@ -36,6 +36,13 @@ typedef struct grd_pool2d_opts {
     bool no_count_pad;         /* average: count_pad (true, as PyTorch's count_include_pad) */
 } grd_pool2d_opts;
 typedef struct grd_adaptive_pool2d_opts { int64_t size, size_w; } grd_adaptive_pool2d_opts; /* 1 */
+typedef struct grd_upsample_opts {
+    int64_t scale, scale_w;    /* either this, _w 0 = the same */
+    int64_t size, size_w;      /* or this */
+    int mode;                  /* nearest | bilinear */
+    bool align_corners;        /* bilinear only */
+} grd_upsample_opts;
+enum { GRD_UPSAMPLE_NEAREST = 1, GRD_UPSAMPLE_BILINEAR };
 typedef struct grd_f_conv2d_opts {
     int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups; /* 1, 0, 1, 1 */
 } grd_f_conv2d_opts;
@@ -78,6 +85,7 @@ typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; int64
     X(BINARY_O, matmul, matmul) X(ROW, linear, void) X(ROW, conv2d, f_conv2d)                                              \
     X(ROW, conv_transpose2d, f_conv_transpose2d)                                                                           \
     X(UNARY_O, maxpool2d, pool2d) X(UNARY_O, avgpool2d, pool2d) X(UNARY_O, adaptive_avgpool2d, adaptive_pool2d)            \
+    X(UNARY_O, upsample, upsample)                                                                                         \
     /* norms, embedding, recurrence */                                                                                     \
     X(ROW, prelu, void) X(ROW, batchnorm, f_batchnorm) X(ROW, groupnorm, f_groupnorm) X(ROW, layernorm, f_layernorm)       \
     X(ROW, embedding, f_embedding) X(ROW, lstm, void) X(ROW, attention, attention) X(ROW, attention_qkv, attention)        \

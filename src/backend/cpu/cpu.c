@@ -69,6 +69,7 @@ static const struct {
     { "maxpool2d", grd_cpu_pool },
     { "avgpool2d", grd_cpu_pool },
     { "adaptive_avgpool2d", grd_cpu_pool },
+    { "upsample", grd_cpu_upsample },
     { "concat", grd_cpu_concat },
     { "softmax", grd_cpu_softmax },
     { "log_softmax", grd_cpu_softmax },

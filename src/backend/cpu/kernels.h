@@ -50,6 +50,23 @@ typedef struct grd_pool_job {
     bool count_pad; /* average: the border counts */
 } grd_pool_job;
 
+/* One axis of a picture at another size. Output o lies `part` of the way from place low to place high. The gradient of place i
+ * is the sum of those of outputs begin..end-1, with factors from weight[first] on. */
+typedef struct grd_upsample_tap { int32_t low, high; float part; } grd_upsample_tap;
+typedef struct grd_upsample_touch { int32_t begin, end; int64_t first; } grd_upsample_touch;
+typedef struct grd_upsample_axis {
+    int64_t in, out;
+    const grd_upsample_tap *tap;     /* [out] */
+    const grd_upsample_touch *touch; /* [in] */
+    const float *weight;
+} grd_upsample_axis;
+
+/* One run: y.in x x.in places of `lanes` (16, 8 or 1) channels to y.out x x.out. */
+typedef struct grd_upsample_job {
+    grd_upsample_axis y, x;
+    int64_t lanes;
+} grd_upsample_job;
+
 /* An element-wise op of one input; attr is the row's options. `from` is x or y, whichever the row keeps for backward. In place
  * is fine. */
 typedef struct grd_unary_kernel {
@@ -115,6 +132,9 @@ typedef struct grd_attend_job {
     X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
     X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
     X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))                                   \
+    X(void, upsample_nearest, (const grd_upsample_job *job, const float *x, float *y))                             \
+    X(void, upsample_bilinear, (const grd_upsample_job *job, const float *x, float *y))                            \
+    X(void, upsample_grad, (const grd_upsample_job *job, const float *dy, float *dx))                              \
     X(const grd_unary_kernel *, unary, (const char *op)) /* NULL: there is none */                                 \
     X(void, layernorm, (const grd_norm_job *job, int64_t begin, int64_t end))                                      \
     X(void, layernorm_gradient, (const grd_norm_job *job, int64_t begin, int64_t end, float *dw, float *db))       \

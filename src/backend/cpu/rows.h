@@ -14,6 +14,7 @@ GRD_CPU_PREPARE(grd_cpu_unary);         /* any element-wise op of one input that
 GRD_CPU_PREPARE(grd_cpu_binary);        /* add, sub, mul */
 GRD_CPU_PREPARE(grd_cpu_batchnorm);     /* batchnorm, batchnorm_relu, batchnorm_add_relu */
 GRD_CPU_PREPARE(grd_cpu_pool);          /* maxpool2d, avgpool2d, adaptive_avgpool2d */
+GRD_CPU_PREPARE(grd_cpu_upsample);
 GRD_CPU_PREPARE(grd_cpu_concat);
 GRD_CPU_PREPARE(grd_cpu_winograd);      /* conv2d, conv2d_act */
 GRD_CPU_PREPARE(grd_cpu_layernorm);
