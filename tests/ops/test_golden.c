@@ -82,6 +82,11 @@ static const golden goldens[] = {
     { "lstm", NULL, "x[3,4,2] w_ih[8,2] w_hh[8,2] b_ih[8] b_hh[8] lengths[3]:1..4", false, 8,
       { 0.35454928273838, -0.12720654392514, -0.178181718356312, 0.202926976300149, 0.649483584252709, 0.101380464645749,
         -0.268520091820746, -0.268520091820746 } },
+    { "gru", NULL, "x[2,3,2] w_ih[9,2] w_hh[9,3]", false, 5,
+      { 0.491438516614438, -0.137468125531486, -0.496582325551983, -1.18166809186062, 0.151265738707737 } },
+    { "gru", NULL, "x[3,4,2] w_ih[6,2] w_hh[6,2] b_ih[6] b_hh[6] lengths[3]:1..4", false, 7,
+      { 0.074340652085463, -0.345811084494002, 0.256907589231411, 0.402037290377718, 0.0269315139418861, -0.308169005629966,
+        -0.336634770320843 } },
     { "attention", "heads=2", "q[2,3,4] k[2,5,4] v[2,5,6]", false, 4,
       { 1.05131779705956, -0.463663775268707, -0.434877945137534, 0.225101962182647 } },
     { "attention", "heads=3 causal=true scale=0.7", "q[2,5,6] k[2,4,6] v[2,4,3]", false, 4,
@@ -313,10 +318,9 @@ static void upsample_says_what_it_cannot_do(void **state)
     grd_close(ctx);
 }
 
-static void what_lies_past_a_length_does_not_matter(void **state)
+static void past_a_length_nothing_matters(const char *op, const char *in)
 {
-    (void)state;
-    BEGIN(t, "lstm", NULL, "x[3,5,2] w_ih[12,2] w_hh[12,3] b_ih[12] b_hh[12] lengths[3]");
+    BEGIN(t, op, NULL, in);
     const int32_t length[3] = { 5, 2, 0 };
     double y[45], h[9], *x = t.in[0];
     memcpy(t.in[5], length, sizeof length);
@@ -341,6 +345,13 @@ static void what_lies_past_a_length_does_not_matter(void **state)
     for (int e = 4; e < 10; e++)
         assert_true(reals(t.args.din[0])[10 + e] == 0);
     END(t);
+}
+
+static void what_lies_past_a_length_does_not_matter(void **state)
+{
+    (void)state;
+    past_a_length_nothing_matters("lstm", "x[3,5,2] w_ih[12,2] w_hh[12,3] b_ih[12] b_hh[12] lengths[3]");
+    past_a_length_nothing_matters("gru", "x[3,5,2] w_ih[9,2] w_hh[9,3] b_ih[9] b_hh[9] lengths[3]");
 }
 
 static void the_border_never_wins_a_maximum(void **state)

@@ -153,6 +153,8 @@ typedef struct grd_attend_job {
     X(void, lstm_cell, (int64_t n, const float *b, float *z, float *c, float *h))                                  \
     X(void, lstm_cell_gradient, (int64_t n, const float *z, const float *c, const float *before, const float *dh,  \
                                  float *dc, float *dz))                                                            \
+    X(void, gru_cell, (int64_t n, const float *b, float *s, const float *u, float *q, const float *before, float *h)) \
+    X(void, gru_cell_gradient, (int64_t n, const float *s, const float *q, const float *before, float *dh, float *ds, float *du)) \
     X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
