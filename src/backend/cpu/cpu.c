@@ -77,6 +77,7 @@ static const struct {
     { "embedding", grd_cpu_embedding },
     { "conv2d", grd_cpu_winograd },
     { "conv2d_act", grd_cpu_winograd },
+    { "conv_transpose2d", grd_cpu_upconv },
 };
 
 static void drop(grd_impl *impl, grd_host *host)

@@ -67,6 +67,14 @@ typedef struct grd_upsample_job {
     int64_t lanes;
 } grd_upsample_job;
 
+/* Transposed convolution, kernel 2 at stride 2: pictures height x width of c channels to twice that of o, blocked by whole blocks. */
+typedef struct grd_upconv_job {
+    int64_t c, o, height, width;
+    const float *x, *dy, *w, *bias; /* bias NULL: none */
+    float *y, *dx, *u;              /* u: weights in the order of a product */
+    float *sums, *db;               /* of one thread; NULL: not wanted */
+} grd_upconv_job;
+
 /* An element-wise op of one input; attr is the row's options. `from` is x or y, whichever the row keeps for backward. In place
  * is fine. */
 typedef struct grd_unary_kernel {
@@ -158,6 +166,11 @@ typedef struct grd_attend_job {
     X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, upconv_weights, (const grd_upconv_job *job, bool data, int64_t begin, int64_t end))                    \
+    X(void, upconv_forward, (const grd_upconv_job *job, int64_t begin, int64_t end))                               \
+    X(void, upconv_data, (const grd_upconv_job *job, int64_t begin, int64_t end))                                  \
+    X(void, upconv_correlate, (const grd_upconv_job *job, int64_t begin, int64_t end))                             \
+    X(void, upconv_fold, (const grd_upconv_job *job, int shares, int64_t apart, float *dw, int64_t begin, int64_t end)) \
     X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \
     X(void, wino_weights, (const grd_wino_map *map, const grd_wino_weights *job, int64_t begin, int64_t end))      \
     X(void, wino_convolve, (const grd_wino_job *job, int64_t begin, int64_t end))                                  \
