@@ -32,6 +32,8 @@ typedef struct grd_layernorm_opts { const char *as; int64_t dims; double eps; bo
 typedef struct grd_embedding_opts { const char *as; int64_t num, dim; int64_t padding_idx; } grd_embedding_opts; /* padding_idx: -1 = none (default); GRD_ZERO = row 0 */
 typedef struct grd_lstm_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_lstm_opts;
 enum { GRD_LSTM_ALL = 1, GRD_LSTM_LAST }; /* output: all steps [N,T,H], or the last valid one [N,H] */
+typedef struct grd_gru_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_gru_opts;
+enum { GRD_GRU_ALL = 1, GRD_GRU_LAST }; /* as above */
 typedef struct grd_prelu_opts { const char *as; int64_t num; double init; } grd_prelu_opts; /* 1, 0.25 */
 typedef struct grd_positions_opts { const char *as; double std; } grd_positions_opts; /* 0.02; GRD_ZERO: all zeros */
 typedef struct grd_self_attention_opts { const char *as; int64_t heads; bool causal, no_bias; } grd_self_attention_opts; /* 1 */
@@ -44,6 +46,7 @@ GRD_API grd_var grd_groupnorm(grd_var x, const grd_groupnorm_opts *opts);
 GRD_API grd_var grd_layernorm(grd_var x, const grd_layernorm_opts *opts);
 GRD_API grd_var grd_embedding(grd_var index, const grd_embedding_opts *opts);
 GRD_API grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts); /* lengths may be GRD_NONE */
+GRD_API grd_var grd_gru(grd_var x, grd_var lengths, const grd_gru_opts *opts);   /* lengths may be GRD_NONE */
 GRD_API grd_var grd_prelu(grd_var x, const grd_prelu_opts *opts);
 GRD_API grd_var grd_positions(grd_var x, const grd_positions_opts *opts); /* x[N,T,D] + weight[T,D] */
 GRD_API grd_var grd_self_attention(grd_var x, grd_var lengths, const grd_self_attention_opts *opts); /* x[N,T,D]; lengths may be GRD_NONE */

@@ -36,6 +36,13 @@ typedef struct grd_pool2d_opts {
     bool no_count_pad;         /* average: count_pad (true, as PyTorch's count_include_pad) */
 } grd_pool2d_opts;
 typedef struct grd_adaptive_pool2d_opts { int64_t size, size_w; } grd_adaptive_pool2d_opts; /* 1 */
+typedef struct grd_upsample_opts {
+    int64_t scale, scale_w;    /* either this, _w 0 = the same */
+    int64_t size, size_w;      /* or this */
+    int mode;                  /* nearest | bilinear */
+    bool align_corners;        /* bilinear only */
+} grd_upsample_opts;
+enum { GRD_UPSAMPLE_NEAREST = 1, GRD_UPSAMPLE_BILINEAR };
 typedef struct grd_f_conv2d_opts {
     int64_t stride, stride_w, pad, pad_w, dilation, dilation_w, groups; /* 1, 0, 1, 1 */
 } grd_f_conv2d_opts;
@@ -78,9 +85,11 @@ typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; int64
     X(BINARY_O, matmul, matmul) X(ROW, linear, void) X(ROW, conv2d, f_conv2d)                                              \
     X(ROW, conv_transpose2d, f_conv_transpose2d)                                                                           \
     X(UNARY_O, maxpool2d, pool2d) X(UNARY_O, avgpool2d, pool2d) X(UNARY_O, adaptive_avgpool2d, adaptive_pool2d)            \
+    X(UNARY_O, upsample, upsample)                                                                                         \
     /* norms, embedding, recurrence */                                                                                     \
     X(ROW, prelu, void) X(ROW, batchnorm, f_batchnorm) X(ROW, groupnorm, f_groupnorm) X(ROW, layernorm, f_layernorm)       \
     X(ROW, embedding, f_embedding) X(ROW, lstm, void) X(ROW, attention, attention) X(ROW, attention_qkv, attention)        \
+    X(ROW, gru, void)                                                                                                      \
     /* losses: (sum, weight) */                                                                                            \
     X(ROW, cross_entropy, cross_entropy) X(BINARY, mse, void) X(BINARY, l1, void) X(BINARY_O, huber, huber)                \
     X(BINARY_O, smooth_l1, smooth_l1) X(BINARY, bce, void) X(BINARY_O, bce_logits, bce_logits)                             \
@@ -116,6 +125,8 @@ GRD_API grd_var grd_f_embedding(grd_var index, grd_var w, const grd_f_embedding_
 /* x[N,T,F] lengths[N] (or GRD_NONE) w_ih[4H,F] w_hh[4H,H] b_ih[4H] b_hh[4H] (or both GRD_NONE); gates i f g o.
  * Output 0: all steps [N,T,H], zero past a row's length; 1: last valid h [N,H]; 2: last valid c [N,H]. */
 GRD_API grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh);
+/* The same with w_ih[3H,F] w_hh[3H,H] b_ih[3H] b_hh[3H]; gates r z n. Output 0: all steps, 1: last valid h. */
+GRD_API grd_var grd_f_gru(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh);
 /* q[N,T,D] k[N,S,D] v[N,S,E] -> [N,T,E]; lengths[N] (i32) of the keys, or GRD_NONE. */
 GRD_API grd_var grd_attention(grd_var q, grd_var k, grd_var v, grd_var lengths, const grd_attention_opts *opts);
 GRD_API grd_var grd_attention_qkv(grd_var qkv, grd_var lengths, const grd_attention_opts *opts); /* qkv[N,T,3D] -> [N,T,D] */

@@ -89,11 +89,21 @@ static grd_var zero_bias(grd_var w)
     return grd_scale(sums, &(grd_scale_opts){ .scale = GRD_ZERO });
 }
 
-grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh)
+static grd_var recurrent(const char *op, grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh)
 {
     if (lengths.graph && !b_ih.graph) /* the row's optional inputs are left out from the right */
         b_ih = b_hh = zero_bias(w_ih);
-    return apply_given("lstm", NULL, (grd_var[]){ x, w_ih, w_hh, b_ih, b_hh, lengths }, 6);
+    return apply_given(op, NULL, (grd_var[]){ x, w_ih, w_hh, b_ih, b_hh, lengths }, 6);
+}
+
+grd_var grd_f_lstm(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh)
+{
+    return recurrent("lstm", x, lengths, w_ih, w_hh, b_ih, b_hh);
+}
+
+grd_var grd_f_gru(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh)
+{
+    return recurrent("gru", x, lengths, w_ih, w_hh, b_ih, b_hh);
 }
 
 grd_var grd_attention(grd_var q, grd_var k, grd_var v, grd_var lengths, const grd_attention_opts *opts)

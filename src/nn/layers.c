@@ -309,41 +309,63 @@ const grd_layer grd_layer_prelu = {
 
 grd_var grd_prelu(grd_var x, const grd_prelu_opts *opts) { return grd_layer_apply(&grd_layer_prelu, x, opts ? opts->as : NULL, opts); }
 
-/* ---- lstm ---- */
+/* ---- lstm, gru ---- */
 
-static const grd_option lstm_options[] = {
-    GRD_INT_REQUIRED(grd_lstm_opts, hidden, 1, 1e6, "units"),
-    GRD_INT(grd_lstm_opts, layers, 1, 1, 64, "layers on top of each other"),
-    GRD_REAL(grd_lstm_opts, dropout, 0, 0, 0.999, "dropout between layers"),
-    GRD_FLAG_ON(grd_lstm_opts, bias, "add two biases, as PyTorch does"),
-    GRD_ENUM(grd_lstm_opts, output, 0, "all|last", "all steps [N,T,H], or the last valid one [N,H]"),
-    GRD_END
-};
+#define RECURRENT_OPTIONS(S)                                                                              \
+    GRD_INT_REQUIRED(S, hidden, 1, 1e6, "units"),                                                         \
+        GRD_INT(S, layers, 1, 1, 64, "layers on top of each other"),                                      \
+        GRD_REAL(S, dropout, 0, 0, 0.999, "dropout between layers"),                                      \
+        GRD_FLAG_ON(S, bias, "add two biases, as PyTorch does"),                                          \
+        GRD_ENUM(S, output, 0, "all|last", "all steps [N,T,H], or the last valid one [N,H]"), GRD_END
 
-static grd_var build_lstm(grd_var x, grd_var lengths, const void *options)
+static const grd_option lstm_options[] = { RECURRENT_OPTIONS(grd_lstm_opts) };
+static const grd_option gru_options[] = { RECURRENT_OPTIONS(grd_gru_opts) };
+
+typedef struct recurrent {
+    const char *name;
+    int gates;
+    grd_var (*op)(grd_var x, grd_var lengths, grd_var w_ih, grd_var w_hh, grd_var b_ih, grd_var b_hh);
+} recurrent;
+
+static const recurrent of_lstm = { "lstm", 4, grd_f_lstm }, of_gru = { "gru", 3, grd_f_gru };
+
+/* Options are resolved: output 0 all, 1 last. */
+static grd_var build_recurrent(grd_var x, grd_var lengths, const recurrent *r, int64_t hidden, int64_t layers, double dropout,
+                               bool no_bias, int output)
 {
-    const grd_lstm_opts *o = options;
     grd_graph *g = x.graph;
     grd_var y = x;
-    for (int l = 0; l < (int)o->layers; l++) {
-        int64_t in = fixed_dim(x, -1, "lstm"), gates = 4 * o->hidden;
+    for (int l = 0; l < (int)layers; l++) {
+        int64_t in = fixed_dim(x, -1, r->name), gates = r->gates * hidden;
         if (!in)
             return invalid(x);
-        grd_init init = uniform((double)o->hidden);
+        grd_init init = uniform((double)hidden);
         char name[4][32];
         static const char *const stem[] = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" };
         for (int k = 0; k < 4; k++)
             snprintf(name[k], sizeof name[k], "%s_l%d", stem[k], l);
         grd_var w_ih = grd_param(g, name[0], init, 2, (int64_t[]){ gates, in });
-        grd_var w_hh = grd_param(g, name[1], init, 2, (int64_t[]){ gates, o->hidden });
-        grd_var b_ih = o->no_bias ? GRD_NONE : vector(g, name[2], init, gates);
-        grd_var b_hh = o->no_bias ? GRD_NONE : vector(g, name[3], init, gates);
-        if (l && o->dropout > 0)
-            x = grd_dropout(x, o->dropout);
-        y = grd_f_lstm(x, lengths, w_ih, w_hh, b_ih, b_hh);
+        grd_var w_hh = grd_param(g, name[1], init, 2, (int64_t[]){ gates, hidden });
+        grd_var b_ih = no_bias ? GRD_NONE : vector(g, name[2], init, gates);
+        grd_var b_hh = no_bias ? GRD_NONE : vector(g, name[3], init, gates);
+        if (l && dropout > 0)
+            x = grd_dropout(x, dropout);
+        y = r->op(x, lengths, w_ih, w_hh, b_ih, b_hh);
         x = y;
     }
-    return o->output == 1 ? grd_output(y, 1) : y; /* resolved: 0 all, 1 last */
+    return output == 1 ? grd_output(y, 1) : y;
+}
+
+static grd_var build_lstm(grd_var x, grd_var lengths, const void *options)
+{
+    const grd_lstm_opts *o = options;
+    return build_recurrent(x, lengths, &of_lstm, o->hidden, o->layers, o->dropout, o->no_bias, o->output);
+}
+
+static grd_var build_gru(grd_var x, grd_var lengths, const void *options)
+{
+    const grd_gru_opts *o = options;
+    return build_recurrent(x, lengths, &of_gru, o->hidden, o->layers, o->dropout, o->no_bias, o->output);
 }
 
 const grd_layer grd_layer_lstm = {
@@ -354,9 +376,22 @@ const grd_layer grd_layer_lstm = {
     .build_with = build_lstm,
 };
 
+const grd_layer grd_layer_gru = {
+    .name = "gru",
+    .doc = "gated recurrent unit over x [N,T,F] (Cho et al. 2014); gates r z n",
+    .options = gru_options,
+    .options_size = sizeof(grd_gru_opts),
+    .build_with = build_gru,
+};
+
 grd_var grd_lstm(grd_var x, grd_var lengths, const grd_lstm_opts *opts)
 {
     return grd_layer_apply_with(&grd_layer_lstm, x, lengths, opts ? opts->as : NULL, opts);
+}
+
+grd_var grd_gru(grd_var x, grd_var lengths, const grd_gru_opts *opts)
+{
+    return grd_layer_apply_with(&grd_layer_gru, x, lengths, opts ? opts->as : NULL, opts);
 }
 
 /* ---- positions ---- */

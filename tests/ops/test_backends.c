@@ -318,6 +318,8 @@ static void backends_agree_where_work_is_cut_into_pieces(void **state)
         { "attention_qkv", { "heads=2 causal=true", "qkv[3,200,12] lengths[3]:1..200" } },
         { "lstm", { NULL, "x[7,20,10] w_ih[128,10] w_hh[128,32] b_ih[128] b_hh[128] lengths[7]:0..20" } },
         { "lstm", { NULL, "x[9,11,33] w_ih[512,33]:-0.3..0.3 w_hh[512,128]:-0.3..0.3" } },
+        { "gru", { NULL, "x[7,20,10] w_ih[96,10] w_hh[96,32] b_ih[96] b_hh[96] lengths[7]:0..20" } },
+        { "gru", { NULL, "x[9,11,33] w_ih[1536,33]:-0.3..0.3 w_hh[1536,512]:-0.1..0.1" } },
         { "layernorm", { NULL, "x[300,129] w[129] b[129]" } },
         { "layernorm", { "dims=2", "x[5,40,70] w[40,70]" } },
         { "softmax", { NULL, "x[200,150]:-9..9" } },

@@ -82,6 +82,11 @@ static const golden goldens[] = {
     { "lstm", NULL, "x[3,4,2] w_ih[8,2] w_hh[8,2] b_ih[8] b_hh[8] lengths[3]:1..4", false, 8,
       { 0.35454928273838, -0.12720654392514, -0.178181718356312, 0.202926976300149, 0.649483584252709, 0.101380464645749,
         -0.268520091820746, -0.268520091820746 } },
+    { "gru", NULL, "x[2,3,2] w_ih[9,2] w_hh[9,3]", false, 5,
+      { 0.491438516614438, -0.137468125531486, -0.496582325551983, -1.18166809186062, 0.151265738707737 } },
+    { "gru", NULL, "x[3,4,2] w_ih[6,2] w_hh[6,2] b_ih[6] b_hh[6] lengths[3]:1..4", false, 7,
+      { 0.074340652085463, -0.345811084494002, 0.256907589231411, 0.402037290377718, 0.0269315139418861, -0.308169005629966,
+        -0.336634770320843 } },
     { "attention", "heads=2", "q[2,3,4] k[2,5,4] v[2,5,6]", false, 4,
       { 1.05131779705956, -0.463663775268707, -0.434877945137534, 0.225101962182647 } },
     { "attention", "heads=3 causal=true scale=0.7", "q[2,5,6] k[2,4,6] v[2,4,3]", false, 4,
@@ -104,6 +109,13 @@ static const golden goldens[] = {
       { -0.0929506498881246, 0.463422898543566 } },
     { "adaptive_avgpool2d", "size=[2,3]", "x[1,2,5,7]", false, 2,
       { 0.0142482581452224, 0.0770297736784391 } },
+    { "upsample", "scale=2", "x[1,2,3,4]", false, 2, { -1.58054149376302, 0.0698495294860484 } },
+    { "upsample", "size=7", "x[2,3,5]", false, 2, { 6.42136884699101, 0.856006558131683 } },
+    { "upsample", "size=[3,11]", "x[1,2,5,7]", false, 2, { -11.3173253549886, 0.426556114497364 } },
+    { "upsample", "scale=2 mode=bilinear", "x[1,2,3,4]", false, 2, { -2.60154085247932, -0.0533373635457908 } },
+    { "upsample", "size=[3,9] mode=bilinear", "x[1,2,5,4]", false, 2, { -1.00763099555064, 0.0545065491483661 } },
+    { "upsample", "size=[7,4] mode=bilinear align_corners=true", "x[1,2,3,5]", false, 2,
+      { -0.719250367796097, 0.205260997498031 } },
     { "prelu", NULL, "x[2,3,2] w[3]:0.1..0.4", false, 3,
       { 0.128672119475221, -1.39484997563169, 0.682990340328935 } },
     { "cross_entropy", NULL, "x[5,4]:-2..2 y[5]:0..3", false, 3,
@@ -281,10 +293,34 @@ static void a_batch_of_one_value_is_refused_in_training_only(void **state)
     grd_close(ctx);
 }
 
-static void what_lies_past_a_length_does_not_matter(void **state)
+static void upsample_says_what_it_cannot_do(void **state)
 {
     (void)state;
-    BEGIN(t, "lstm", NULL, "x[3,5,2] w_ih[12,2] w_hh[12,3] b_ih[12] b_hh[12] lengths[3]");
+    static const struct { grd_upsample_opts opts; int rank; const char *why; } refused[] = {
+        { { 0 }, 4, "either scale or size" },
+        { { .scale = 2, .scale_w = 2, .size = 7, .size_w = 7 }, 4, "either scale or size" },
+        { { .scale = 2 }, 4, "1 or more along both" },
+        { { .scale = 2, .scale_w = 2 }, 2, "rank 2" },
+        { { .scale = 2, .scale_w = 3 }, 3, "found two values" },
+        { { .size = 7, .size_w = 7, .mode = 1 }, 3, "nearest only" },
+        { { .size = 7, .size_w = 7, .align_corners = true }, 4, "bilinear only" },
+        { { .scale = 100000, .scale_w = 100000 }, 4, "an int32" },
+        { { .scale = 1000000, .scale_w = 1 }, 4, "an int32" },
+    };
+    grd_ctx *ctx = grd_open(NULL);
+    const grd_op *op = grd_op_find(ctx, "upsample", GRD_F64);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const grd_shape in = { refused[i].rank, { 1, 3, 1000, 1000 } };
+        grd_infer f = { .attr = &refused[i].opts, .n_in = 1, .in = &in };
+        assert_int_equal(op->shape(&f), GRD_ERR_SHAPE);
+        assert_non_null(strstr(f.why, refused[i].why));
+    }
+    grd_close(ctx);
+}
+
+static void past_a_length_nothing_matters(const char *op, const char *in)
+{
+    BEGIN(t, op, NULL, in);
     const int32_t length[3] = { 5, 2, 0 };
     double y[45], h[9], *x = t.in[0];
     memcpy(t.in[5], length, sizeof length);
@@ -309,6 +345,13 @@ static void what_lies_past_a_length_does_not_matter(void **state)
     for (int e = 4; e < 10; e++)
         assert_true(reals(t.args.din[0])[10 + e] == 0);
     END(t);
+}
+
+static void what_lies_past_a_length_does_not_matter(void **state)
+{
+    (void)state;
+    past_a_length_nothing_matters("lstm", "x[3,5,2] w_ih[12,2] w_hh[12,3] b_ih[12] b_hh[12] lengths[3]");
+    past_a_length_nothing_matters("gru", "x[3,5,2] w_ih[9,2] w_hh[9,3] b_ih[9] b_hh[9] lengths[3]");
 }
 
 static void the_border_never_wins_a_maximum(void **state)
@@ -499,6 +542,7 @@ int main(void)
         cmocka_unit_test(dropped_channels_are_whole),
         cmocka_unit_test(frozen_batchnorm_leaves_its_state),
         cmocka_unit_test(a_batch_of_one_value_is_refused_in_training_only),
+        cmocka_unit_test(upsample_says_what_it_cannot_do),
         cmocka_unit_test(what_lies_past_a_length_does_not_matter),
         cmocka_unit_test(the_border_never_wins_a_maximum),
         cmocka_unit_test(an_index_out_of_range_gives_nan_and_no_gradient),

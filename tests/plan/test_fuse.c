@@ -193,6 +193,10 @@ static void a_chain_of_convolutions_has_no_reorder_inside(void **state)
             h = grd_concat((grd_var[]){ h, side }, 2, NULL);
             h = conv(grd_conv_transpose2d(h, &(grd_conv_transpose2d_opts){ .out = 32, .kernel = 2, .stride = 2 }), 32, 3);
             h = grd_maxpool2d(h, &(grd_pool2d_opts){ .kernel = 2 });
+            for (int mode = GRD_UPSAMPLE_NEAREST; mode <= GRD_UPSAMPLE_BILINEAR; mode++) {
+                h = grd_upsample(grd_relu(grd_batchnorm(h, NULL)), &(grd_upsample_opts){ .scale = 2, .mode = mode });
+                h = conv(grd_maxpool2d(conv(h, 32, 3), &(grd_pool2d_opts){ .kernel = 2 }), 32, 3);
+            }
         }
         h = grd_linear(grd_flatten(grd_adaptive_avgpool2d(h, NULL)), &(grd_linear_opts){ .out = CLASSES });
         grd_var loss = grd_cross_entropy(h, y, NULL);

@@ -1,6 +1,7 @@
 /* Models over sequences: embedding, positions, attention and recurrence in one graph. */
 #include <gradus/gradus.h>
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,6 +78,20 @@ static void recurrent(net *t, grd_dtype dtype)
     finish(t, dtype);
 }
 
+/* The same of gates r z n, without biases. */
+static void gated(net *t, grd_dtype dtype)
+{
+    begin(t);
+    grd_var x = tokens(t), y = labels(t), n = lengths(t);
+    x = grd_embedding(x, &(grd_embedding_opts){ .as = "e", .num = V, .dim = D });
+    x = grd_gru(x, GRD_NONE, &(grd_gru_opts){ .as = "first", .hidden = 4 });
+    x = grd_gru(x, n, &(grd_gru_opts){ .as = "gru", .hidden = 5, .layers = 2, .no_bias = true, .output = GRD_GRU_LAST });
+    x = grd_linear(x, &(grd_linear_opts){ .as = "head", .out = V * T });
+    x = grd_reshape(x, &(grd_reshape_opts){ .shape = { 2, { V, T } } });
+    t->loss = grd_cross_entropy(x, y, NULL);
+    finish(t, dtype);
+}
+
 static void gradients_agree(void (*build)(net *, grd_dtype))
 {
     net t;
@@ -103,6 +118,7 @@ static void gradients_of_a_recurrent_net_agree_with_differences(void **state)
 {
     (void)state;
     gradients_agree(recurrent);
+    gradients_agree(gated);
 }
 
 /* Reference beside backend, each step. */
@@ -126,6 +142,7 @@ static void every_step_agrees_with_the_reference(void **state)
     (void)state;
     backends_agree(transformer);
     backends_agree(recurrent);
+    backends_agree(gated);
 }
 
 static void parameters_are_named_as_in_pytorch(void **state)
@@ -134,6 +151,7 @@ static void parameters_are_named_as_in_pytorch(void **state)
     static const char *const attention[] = { "attn.in_proj_weight", "attn.in_proj_bias", "attn.out_proj.weight",
                                              "attn.out_proj.bias", "p.weight" };
     static const char *const lstm[] = { "lstm.weight_ih_l0", "lstm.weight_hh_l0", "lstm.bias_ih_l1", "lstm.bias_hh_l1" };
+    static const char *const gru[] = { "first.weight_ih_l0", "first.bias_hh_l0", "gru.weight_ih_l0", "gru.weight_hh_l1" };
     net t;
     transformer(&t, GRD_F32);
     for (size_t i = 0; i < sizeof attention / sizeof *attention; i++)
@@ -144,6 +162,11 @@ static void parameters_are_named_as_in_pytorch(void **state)
     recurrent(&t, GRD_F32);
     for (size_t i = 0; i < sizeof lstm / sizeof *lstm; i++)
         assert_true(grd_model_find(t.m, lstm[i]) >= 0);
+    grd_close(t.ctx);
+    gated(&t, GRD_F32);
+    for (size_t i = 0; i < sizeof gru / sizeof *gru; i++)
+        assert_true(grd_model_find(t.m, gru[i]) >= 0);
+    assert_int_equal(grd_model_params(t.m), V * D + (12 * D + 12 * 4 + 2 * 12) + (15 * 4 + 3 * 15 * 5) + (5 * V * T + V * T));
     grd_close(t.ctx);
 }
 
@@ -174,6 +197,51 @@ static void the_future_is_not_seen(void **state)
     grd_close(ctx);
 }
 
+/* Loss and gradients of a recurrent layer over x with NaN past each row's length. */
+static void padding_is_not_read(grd_var (*layer)(grd_var x, grd_var lengths))
+{
+    net t;
+    begin(&t);
+    float x[N * T * D], target[N * 5] = { 0 };
+    for (int i = 0; i < N * T * D; i++)
+        x[i] = i / D % T < t.lengths[i / (T * D)] ? 0.1f * (float)(i % 7) : NAN;
+    grd_var in = grd_input(t.g, "x", GRD_F32, 3, (int64_t[]){ GRD_VARIES, T, D }), n = lengths(&t);
+    grd_var y = grd_input(t.g, "y", GRD_F32, 2, (int64_t[]){ GRD_VARIES, 5 });
+    t.loss = grd_mse(layer(in, n), y);
+    finish(&t, GRD_F32);
+    const grd_shape shape[3] = { { 3, { N, T, D } }, { 1, { N } }, { 2, { N, 5 } } };
+    const grd_run run = { .input = { x, t.lengths, target } };
+    grd_plan *plan;
+    double loss, weight;
+    int64_t params;
+    if (grd_model_plan(t.m, &(grd_compile_opts){ .train = true, .loss = t.loss, .backward = true }, shape, &plan) != GRD_OK ||
+        grd_plan_run(plan, &run) != GRD_OK)
+        fail_msg("%s", grd_error(t.ctx));
+    grd_plan_loss(plan, &loss, &weight);
+    assert_true(isfinite(loss));
+    grd_model_arena(t.m, &params);
+    for (int64_t i = 0; i < params; i++)
+        assert_true(isfinite(((const float *)grd_model_grad_arena(t.m))[i]));
+    grd_close(t.ctx);
+}
+
+static grd_var lstm_of_5(grd_var x, grd_var n)
+{
+    return grd_lstm(x, n, &(grd_lstm_opts){ .hidden = 5, .output = GRD_LSTM_LAST });
+}
+
+static grd_var gru_of_5(grd_var x, grd_var n)
+{
+    return grd_gru(x, n, &(grd_gru_opts){ .hidden = 5, .output = GRD_GRU_LAST });
+}
+
+static void recurrence_does_not_read_past_a_length(void **state)
+{
+    (void)state;
+    padding_is_not_read(lstm_of_5);
+    padding_is_not_read(gru_of_5);
+}
+
 static void sequences_that_do_not_fit_are_refused_with_a_hint(void **state)
 {
     (void)state;
@@ -194,6 +262,7 @@ int main(void)
         cmocka_unit_test(every_step_agrees_with_the_reference),
         cmocka_unit_test(parameters_are_named_as_in_pytorch),
         cmocka_unit_test(the_future_is_not_seen),
+        cmocka_unit_test(recurrence_does_not_read_past_a_length),
         cmocka_unit_test(sequences_that_do_not_fit_are_refused_with_a_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,7 @@ static const struct {
     { "maxpool2d", grd_cpu_pool },
     { "avgpool2d", grd_cpu_pool },
     { "adaptive_avgpool2d", grd_cpu_pool },
+    { "upsample", grd_cpu_upsample },
     { "concat", grd_cpu_concat },
     { "softmax", grd_cpu_softmax },
     { "log_softmax", grd_cpu_softmax },
@@ -76,6 +77,7 @@ static const struct {
     { "embedding", grd_cpu_embedding },
     { "conv2d", grd_cpu_winograd },
     { "conv2d_act", grd_cpu_winograd },
+    { "conv_transpose2d", grd_cpu_upconv },
 };
 
 static void drop(grd_impl *impl, grd_host *host)

@@ -50,6 +50,31 @@ typedef struct grd_pool_job {
     bool count_pad; /* average: the border counts */
 } grd_pool_job;
 
+/* One axis of a picture at another size. Output o lies `part` of the way from place low to place high. The gradient of place i
+ * is the sum of those of outputs begin..end-1, with factors from weight[first] on. */
+typedef struct grd_upsample_tap { int32_t low, high; float part; } grd_upsample_tap;
+typedef struct grd_upsample_touch { int32_t begin, end; int64_t first; } grd_upsample_touch;
+typedef struct grd_upsample_axis {
+    int64_t in, out;
+    const grd_upsample_tap *tap;     /* [out] */
+    const grd_upsample_touch *touch; /* [in] */
+    const float *weight;
+} grd_upsample_axis;
+
+/* One run: y.in x x.in places of `lanes` (16, 8 or 1) channels to y.out x x.out. */
+typedef struct grd_upsample_job {
+    grd_upsample_axis y, x;
+    int64_t lanes;
+} grd_upsample_job;
+
+/* Transposed convolution, kernel 2 at stride 2: pictures height x width of c channels to twice that of o, blocked by whole blocks. */
+typedef struct grd_upconv_job {
+    int64_t c, o, height, width;
+    const float *x, *dy, *w, *bias; /* bias NULL: none */
+    float *y, *dx, *u;              /* u: weights in the order of a product */
+    float *sums, *db;               /* of one thread; NULL: not wanted */
+} grd_upconv_job;
+
 /* An element-wise op of one input; attr is the row's options. `from` is x or y, whichever the row keeps for backward. In place
  * is fine. */
 typedef struct grd_unary_kernel {
@@ -115,6 +140,9 @@ typedef struct grd_attend_job {
     X(void, maxpool_grad, (const grd_pool_job *job, const float *dy, const uint8_t *where, float *dx))             \
     X(void, avgpool, (const grd_pool_job *job, const float *x, float *y))                                          \
     X(void, avgpool_grad, (const grd_pool_job *job, const float *dy, float *dx))                                   \
+    X(void, upsample_nearest, (const grd_upsample_job *job, const float *x, float *y))                             \
+    X(void, upsample_bilinear, (const grd_upsample_job *job, const float *x, float *y))                            \
+    X(void, upsample_grad, (const grd_upsample_job *job, const float *dy, float *dx))                              \
     X(const grd_unary_kernel *, unary, (const char *op)) /* NULL: there is none */                                 \
     X(void, layernorm, (const grd_norm_job *job, int64_t begin, int64_t end))                                      \
     X(void, layernorm_gradient, (const grd_norm_job *job, int64_t begin, int64_t end, float *dw, float *db))       \
@@ -133,9 +161,16 @@ typedef struct grd_attend_job {
     X(void, lstm_cell, (int64_t n, const float *b, float *z, float *c, float *h))                                  \
     X(void, lstm_cell_gradient, (int64_t n, const float *z, const float *c, const float *before, const float *dh,  \
                                  float *dc, float *dz))                                                            \
+    X(void, gru_cell, (int64_t n, const float *b, float *s, const float *u, float *q, const float *before, float *h)) \
+    X(void, gru_cell_gradient, (int64_t n, const float *s, const float *q, const float *before, float *dh, float *ds, float *du)) \
     X(float, dot, (const float *a, const float *b, int64_t n))                                                     \
     X(void, sub, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
     X(void, mul, (float *y, const float *a, const float *b, int64_t rows, int64_t cols, int64_t ldb))              \
+    X(void, upconv_weights, (const grd_upconv_job *job, bool data, int64_t begin, int64_t end))                    \
+    X(void, upconv_forward, (const grd_upconv_job *job, int64_t begin, int64_t end))                               \
+    X(void, upconv_data, (const grd_upconv_job *job, int64_t begin, int64_t end))                                  \
+    X(void, upconv_correlate, (const grd_upconv_job *job, int64_t begin, int64_t end))                             \
+    X(void, upconv_fold, (const grd_upconv_job *job, int shares, int64_t apart, float *dw, int64_t begin, int64_t end)) \
     X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \
     X(void, wino_weights, (const grd_wino_map *map, const grd_wino_weights *job, int64_t begin, int64_t end))      \
     X(void, wino_convolve, (const grd_wino_job *job, int64_t begin, int64_t end))                                  \

@@ -85,7 +85,7 @@ GRD_CPU_PREPARE(grd_cpu_pool)
     static const grd_layout plain;
     grd_planes p;
     const grd_layout *layout = &node->in_layout[0];
-    if (!grd_planes_of(layout, node->in_shape, &p) || p.n != node->in_shape->dim[0])
+    if (layout->kind != GRD_LAYOUT_BLOCKED || !grd_planes_of(layout, node->in_shape, &p))
         layout = &plain;
     pool_state *s = GRD_NEW(env->host, pool_state);
     if (!s)

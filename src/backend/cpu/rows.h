@@ -14,8 +14,10 @@ GRD_CPU_PREPARE(grd_cpu_unary);         /* any element-wise op of one input that
 GRD_CPU_PREPARE(grd_cpu_binary);        /* add, sub, mul */
 GRD_CPU_PREPARE(grd_cpu_batchnorm);     /* batchnorm, batchnorm_relu, batchnorm_add_relu */
 GRD_CPU_PREPARE(grd_cpu_pool);          /* maxpool2d, avgpool2d, adaptive_avgpool2d */
+GRD_CPU_PREPARE(grd_cpu_upsample);
 GRD_CPU_PREPARE(grd_cpu_concat);
 GRD_CPU_PREPARE(grd_cpu_winograd);      /* conv2d, conv2d_act */
+GRD_CPU_PREPARE(grd_cpu_upconv);        /* conv_transpose2d, 2x2 at stride 2 */
 GRD_CPU_PREPARE(grd_cpu_layernorm);
 GRD_CPU_PREPARE(grd_cpu_softmax);       /* softmax, log_softmax */
 GRD_CPU_PREPARE(grd_cpu_cross_entropy);

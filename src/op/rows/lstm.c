@@ -1,61 +1,23 @@
 /* One LSTM layer over padded sequences. Rows of the batch are independent; each is walked alone through its valid steps.
  * save: [N,T,5,H], the gates i f g o after their non-linearity, then c. */
-#include "op/rows/sums.h"
+#include "op/rows/recurrent.h"
 
-enum { X, W_IH, W_HH, B_IH, B_HH, LENGTHS }; /* inputs */
-enum { Y, LAST_H, LAST_C };                  /* outputs */
-
-static const grd_kind kinds[] = { GRD_KIND_REAL, GRD_KIND_REAL, GRD_KIND_REAL, GRD_KIND_REAL, GRD_KIND_REAL, GRD_KIND_INDEX };
-
-typedef struct lstm_dims {
-    int64_t n, t, f, h;
-} lstm_dims;
-
-static lstm_dims dims_of(const grd_shape *in)
-{
-    return (lstm_dims){ in[X].dim[0], in[X].dim[1], in[X].dim[2], in[W_HH].dim[1] };
-}
+enum { Y, LAST_H, LAST_C }; /* outputs */
 
 static grd_status shape(grd_infer *f)
 {
-    const grd_shape *in = f->in;
-    if (in[X].rank != 3)
-        return grd_refuse(f, "x has rank %d, expected [N,T,F]", in[X].rank);
-    if (in[W_HH].rank != 2 || in[W_HH].dim[0] % 4 || in[W_HH].dim[0] / 4 != in[W_HH].dim[1])
-        return grd_refuse(f, "w_hh must be [4H,H]: gates i f g o");
-    lstm_dims d = dims_of(in);
-    if (in[W_IH].rank != 2 || in[W_IH].dim[0] != 4 * d.h || in[W_IH].dim[1] != d.f)
-        return grd_refuse(f, "w_ih must be [4H,F] = [%lld,%lld]", (long long)(4 * d.h), (long long)d.f);
-    if (f->n_in == B_HH)
-        return grd_refuse(f, "b_ih without b_hh: give both or none");
-    for (int i = B_IH; i <= B_HH && i < f->n_in; i++)
-        if (in[i].rank != 1 || in[i].dim[0] != 4 * d.h)
-            return grd_refuse(f, "%s must be [4H] = [%lld]", i == B_IH ? "b_ih" : "b_hh", (long long)(4 * d.h));
-    if (f->n_in > LENGTHS && (in[LENGTHS].rank != 1 || in[LENGTHS].dim[0] != d.n))
-        return grd_refuse(f, "lengths must hold one number per row of x");
-    f->out[Y] = (grd_shape){ 3, { d.n, d.t, d.h } };
-    f->out[LAST_H] = f->out[LAST_C] = (grd_shape){ 2, { d.n, d.h } };
-    f->save = sizeof(real) * 5 * (size_t)(d.n * d.t * d.h);
-    f->scratch = sizeof(real) * 5 * (size_t)d.h;
-    f->scratch_back = sizeof(real) * 6 * (size_t)d.h;
-    f->flops = 8.0 * (double)d.n * (double)d.t * (double)d.h * (double)(d.f + d.h);
+    grd_status status = recurrent_shape(f, 4, "i f g o", 5);
+    if (status != GRD_OK)
+        return status;
+    const int64_t h = f->in[W_HH].dim[1];
+    f->out[LAST_C] = f->out[LAST_H];
+    f->scratch = sizeof(real) * 5 * (size_t)h;
+    f->scratch_back = sizeof(real) * 6 * (size_t)h;
     return GRD_OK;
 }
 
-static int64_t length_of(const grd_args *a, int64_t n, int64_t t)
-{
-    int64_t length = a->n_in > LENGTHS ? ((const int32_t *)a->in[LENGTHS])[n] : t;
-    return length < 0 ? 0 : length > t ? t : length;
-}
-
-static real sigmoid(real v)
-{
-    real e = REAL(exp)(-REAL(fabs)(v));
-    return v < 0 ? e / (1 + e) : 1 / (1 + e);
-}
-
 /* z = w_ih x + b_ih + w_hh h + b_hh, then the gates' non-linearities. h NULL: zero. */
-static void gates(const grd_args *a, const lstm_dims *d, const real *x, const real *h, real *z)
+static void gates(const grd_args *a, const recurrent_dims *d, const real *x, const real *h, real *z)
 {
     const real *w_ih = a->in[W_IH], *w_hh = a->in[W_HH];
     const real *b_ih = a->n_in > B_HH ? a->in[B_IH] : NULL, *b_hh = a->n_in > B_HH ? a->in[B_HH] : NULL;
@@ -71,7 +33,7 @@ static void gates(const grd_args *a, const lstm_dims *d, const real *x, const re
 
 static void forward(const grd_args *a)
 {
-    lstm_dims d = dims_of(a->in_shape);
+    recurrent_dims d = dims_of(a->in_shape);
     for (int64_t n = 0; n < d.n; n++) {
         const real *x = (const real *)a->in[X] + n * d.t * d.f;
         real *y = a->out[Y] + n * d.t * d.h, *last_h = a->out[LAST_H] + n * d.h, *c = a->out[LAST_C] + n * d.h;
@@ -108,29 +70,9 @@ static void cell_backward(int64_t h, const real *z, const real *c_before, const 
     }
 }
 
-/* What dz of one step adds to the gradients of inputs and weights; dh of the step before is written. h NULL: zero. */
-static void step_backward(const grd_args *a, const lstm_dims *d, const real *dz, const real *x, const real *h, real *dx, real *dh)
-{
-    const real *w_ih = a->in[W_IH], *w_hh = a->in[W_HH];
-    set_zero(dh, d->h);
-    for (int64_t j = 0; j < 4 * d->h; j++) {
-        if (dx)
-            add_scaled(dx, dz[j], w_ih + j * d->f, d->f);
-        if (a->din[W_IH])
-            add_scaled(a->din[W_IH] + j * d->f, dz[j], x, d->f);
-        if (a->din[W_HH] && h)
-            add_scaled(a->din[W_HH] + j * d->h, dz[j], h, d->h);
-        for (int i = B_IH; i <= B_HH; i++)
-            if (a->din[i])
-                a->din[i][j] += dz[j];
-        if (h)
-            add_scaled(dh, dz[j], w_hh + j * d->h, d->h);
-    }
-}
-
 static void backward(const grd_args *a)
 {
-    lstm_dims d = dims_of(a->in_shape);
+    recurrent_dims d = dims_of(a->in_shape);
     real *dh = a->scratch, *dc = dh + d.h, *dz = dc + d.h;
     for (int i = X; i <= B_HH; i++)
         if (a->din[i])
@@ -149,7 +91,8 @@ static void backward(const grd_args *a)
             const real *z = save + t * 5 * d.h;
             cell_backward(d.h, z, t ? z - d.h : NULL, dh, dc, dz); /* c of the step before ends just where z begins */
             real *dx = a->din[X] ? a->din[X] + (n * d.t + t) * d.f : NULL;
-            step_backward(a, &d, dz, x + t * d.f, t ? y + (t - 1) * d.h : NULL, dx, dh);
+            set_zero(dh, d.h);
+            recurrent_backward(a, &d, dz, dz, x + t * d.f, t ? y + (t - 1) * d.h : NULL, dx, dh);
         }
     }
 }
@@ -178,7 +121,7 @@ const grd_op GRD_ROW(lstm) = {
     .n_out = 3,
     .n_in_min = 3,
     .in_names = "x w_ih w_hh b_ih b_hh lengths",
-    .in_kind = kinds,
+    .in_kind = recurrent_kinds,
     .flags = GRD_BWD_SAVE,
     .bwd_in = 1u << X | 1u << W_IH | 1u << W_HH | 1u << LENGTHS,
     .bwd_out = 1u << Y,

@@ -262,6 +262,7 @@ static const grd_op_sample adaptive_samples[] = {
     { NULL, "x[2,3,4,5]" },
     { "size=[2,3]", "x[1,2,5,7]" },
     { "size=4", "x[2,1,3,6]" },
+    { "size=[2,1]", "x[1,3,1,1]" },
 };
 
 const grd_op GRD_ROW(adaptive_avgpool2d) = {
