@@ -1,5 +1,5 @@
-/* Memory: when each value is alive, where a step may write over its input, and offsets in one arena. Largest first, each at the lowest place
- * that is free for its whole life (greedy by size; Pisarchyk, Lee 2020); while that leaves gaps, what sticks out most goes first instead. */
+/* Memory: when each value is alive, where a step may write over its input, and offsets in one arena. In some order, each value goes to the
+ * lowest place that is free for its whole life: largest first (Pisarchyk, Lee 2020), or another order if that leaves gaps. */
 #include "plan/memory.h"
 
 #include "tensor/tensor.h"
@@ -150,6 +150,19 @@ static int larger_first(const void *x, const void *y)
     return a->value - b->value;
 }
 
+static int longer_first(const void *x, const void *y)
+{
+    const block *a = x, *b = y;
+    int life[2] = { a->last - a->first, b->last - b->first };
+    return life[0] != life[1] ? life[1] - life[0] : larger_first(x, y);
+}
+
+static int earlier_first(const void *x, const void *y)
+{
+    const block *a = x, *b = y;
+    return a->first != b->first ? a->first - b->first : larger_first(x, y);
+}
+
 /* The lowest gap among the placed blocks that are alive at the same time; they stand in the order of their offsets. */
 static size_t find_gap(block *const *placed, int n, const block *b)
 {
@@ -195,24 +208,24 @@ static void store_offsets(const block *blocks, int n, mem_value *values)
         values[blocks[i].value].offset = blocks[i].offset;
 }
 
-/* The best of some orders, few where there are many blocks. */
+/* The best of some orders, few where there are many blocks: three rules, and from each on what sticks out most goes first. */
 static size_t place_blocks(block *blocks, int n, block **placed, size_t bound, mem_value *values)
 {
-    enum { MOST_ORDERS = 64, MOST_WORK = 10000000 };
-    int orders = 1 + (int)(MOST_WORK / ((int64_t)n * n + 1));
-    orders = orders < MOST_ORDERS ? orders : MOST_ORDERS;
+    enum { MOST_TRIES = 16, MOST_WORK = 4000000 };
+    int (*const rule[])(const void *, const void *) = { larger_first, earlier_first, longer_first };
+    int64_t tries = 1 + MOST_WORK / ((int64_t)n * n + 1);
     size_t best = SIZE_MAX;
-    qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
-    for (int i = 0; i < orders && best > bound; i++) {
-        int highest = place_in_order(blocks, n, placed);
-        size_t top = blocks[highest].offset + blocks[highest].bytes;
-        if (top < best) {
-            best = top;
-            store_offsets(blocks, n, values);
+    for (size_t r = 0; r < sizeof rule / sizeof *rule && best > bound; r++) {
+        qsort(blocks, (size_t)n, sizeof *blocks, rule[r]);
+        for (int t = 0; t < MOST_TRIES && t < tries && best > bound; t++) {
+            int highest = place_in_order(blocks, n, placed);
+            size_t top = blocks[highest].offset + blocks[highest].bytes;
+            if (top < best) {
+                best = top;
+                store_offsets(blocks, n, values);
+            }
+            to_front(blocks, highest);
         }
-        if (highest == 0)
-            break; /* it would be the same order again */
-        to_front(blocks, highest);
     }
     return best;
 }
