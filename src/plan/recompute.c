@@ -40,7 +40,6 @@ typedef struct recompute {
 } recompute;
 
 enum {
-    FLOPS_PER_BYTE = 2,        /* of a cheap step, at most: less than memory takes meanwhile */
     LEAST_SHARE = 512,         /* of the peak, that a candidate must free */
     MOST_REFUSED = 3,
     MOST_CHAIN = 8,            /* steps to make one value again */
@@ -62,21 +61,11 @@ static double cost_of(const grd_ir *ir, const ir_step *s)
     return s->flops + bytes_of(ir, s->in, s->n_in) + bytes_of(ir, s->out, s->n_out);
 }
 
-/* Products, convolutions and recurrences read a matrix of weights or have many FLOPs a byte. */
 static bool is_cheap(const grd_ir *ir, const ir_step *s)
 {
-    if (s->kind == IR_REORDER)
-        return true;
-    if (s->kind != IR_FORWARD)
-        return false;
-    if (ir->nodes.item[s->node].op->flags & GRD_ELEMENTWISE)
-        return true;
-    for (int i = 0; i < s->n_in; i++) {
-        int root = ir_root(ir, s->in[i]);
-        if (ir->values.item[root].base == GRD_BASE_PARAM && ir->values.item[root].shape.rank > 1)
-            return false;
-    }
-    return s->flops <= FLOPS_PER_BYTE * (bytes_of(ir, s->in, s->n_in) + bytes_of(ir, s->out, s->n_out));
+    if (s->kind == IR_FORWARD)
+        return ir->nodes.item[s->node].op->flags & (GRD_ELEMENTWISE | GRD_CHEAP);
+    return s->kind == IR_REORDER;
 }
 
 static void note_written(recompute *r, int step, int v)
