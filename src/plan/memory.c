@@ -140,7 +140,11 @@ mem_peak mem_find_peak(const mem_value *values, int n_values, int n_steps, size_
 
 /* ---- places ---- */
 
-typedef struct block { size_t bytes, offset; int first, last, value; } block;
+typedef struct block {
+    size_t bytes, offset;
+    int first, last, value;
+    bool at_peak; /* alive where most is */
+} block;
 
 static int larger_first(const void *x, const void *y)
 {
@@ -150,17 +154,22 @@ static int larger_first(const void *x, const void *y)
     return a->value - b->value;
 }
 
-static int longer_first(const void *x, const void *y)
-{
-    const block *a = x, *b = y;
-    int life[2] = { a->last - a->first, b->last - b->first };
-    return life[0] != life[1] ? life[1] - life[0] : larger_first(x, y);
-}
-
 static int earlier_first(const void *x, const void *y)
 {
     const block *a = x, *b = y;
     return a->first != b->first ? a->first - b->first : larger_first(x, y);
+}
+
+static int ends_later_first(const void *x, const void *y)
+{
+    const block *a = x, *b = y;
+    return a->last != b->last ? b->last - a->last : larger_first(x, y);
+}
+
+static int at_peak_first(const void *x, const void *y)
+{
+    const block *a = x, *b = y;
+    return a->at_peak != b->at_peak ? (int)b->at_peak - (int)a->at_peak : larger_first(x, y);
 }
 
 /* The lowest gap among the placed blocks that are alive at the same time; they stand in the order of their offsets. */
@@ -208,11 +217,11 @@ static void store_offsets(const block *blocks, int n, mem_value *values)
         values[blocks[i].value].offset = blocks[i].offset;
 }
 
-/* The best of some orders, few where there are many blocks: three rules, and from each on what sticks out most goes first. */
+/* The best of some orders, few where there are many blocks: four rules, and from each on what sticks out most goes first. */
 static size_t place_blocks(block *blocks, int n, block **placed, size_t bound, mem_value *values)
 {
     enum { MOST_TRIES = 16, MOST_WORK = 4000000 };
-    int (*const rule[])(const void *, const void *) = { larger_first, earlier_first, longer_first };
+    int (*const rule[])(const void *, const void *) = { larger_first, at_peak_first, earlier_first, ends_later_first };
     int64_t tries = 1 + MOST_WORK / ((int64_t)n * n + 1);
     size_t best = SIZE_MAX;
     for (size_t r = 0; r < sizeof rule / sizeof *rule && best > bound; r++) {
@@ -247,13 +256,16 @@ grd_status mem_place(grd_host *host, mem_value *values, int n_values, int n_step
     block **placed = GRD_NEW_N(host, block *, n_values + 1);
     size_t *room = GRD_NEW_N(host, size_t, n_steps + 2);
     grd_status status = blocks && placed && room ? GRD_OK : GRD_ERR_MEMORY;
+    mem_peak peak = status == GRD_OK ? mem_find_peak(values, n_values, n_steps, room) : (mem_peak){ 0 };
     int n = 0;
-    for (int v = 0; status == GRD_OK && v < n_values; v++)
-        if (has_place(&values[v]))
-            blocks[n++] = (block){ values[v].bytes, 0, values[v].first, values[v].last, v };
+    for (int v = 0; status == GRD_OK && v < n_values; v++) {
+        const mem_value *value = &values[v];
+        if (has_place(value))
+            blocks[n++] = (block){ value->bytes, 0, value->first, value->last, v, value->first <= peak.at && peak.at <= value->last };
+    }
     *bytes = *bound = 0;
     if (n) {
-        *bound = mem_find_peak(values, n_values, n_steps, room).bytes;
+        *bound = peak.bytes;
         *bytes = reuse ? place_blocks(blocks, n, placed, *bound, values) : place_apart(blocks, n, values);
     }
     grd_free(host, blocks);
