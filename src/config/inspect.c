@@ -12,7 +12,7 @@ static grd_status print_low(const grd_stage_net *net, grd_compile_opts opts, con
     grd_plan *plan;
     opts.flags |= GRD_PLAN_LOW_MEMORY;
     GRD_TRY(grd_model_plan(net->model, &opts, shape, &plan));
-    fprintf(out, "not switched on: ");
+    fprintf(out, "with run: {memory: low}: ");
     grd_plan_print_again(plan, out);
     return GRD_OK;
 }

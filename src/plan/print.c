@@ -100,8 +100,10 @@ void grd_plan_print(const grd_plan *p, FILE *out)
     fprintf(out, "%d steps, %d fused, %d reorders, %s FLOPs a run\n", info.steps, info.fused, info.reorders, human(info.flops, "", flops, sizeof flops));
     fprintf(out, "values: %zu bytes (%s) in one arena; the least that the lifetimes allow %s; without reuse %s\n", info.arena_bytes,
             bytes_text(info.arena_bytes, a, sizeof a), bytes_text(info.lower_bound_bytes, b, sizeof b), bytes_text(info.no_reuse_bytes, c, sizeof c));
-    if (p->ir.plain_bytes)
+    if (p->ir.plain_bytes) {
+        fprintf(out, "memory low: ");
         grd_plan_print_again(p, out);
+    }
 }
 
 void grd_plan_print_again(const grd_plan *p, FILE *out)
@@ -111,10 +113,10 @@ void grd_plan_print_again(const grd_plan *p, FILE *out)
     bytes_text(i.arena_bytes, with, sizeof with);
     bytes_text(i.plain_arena_bytes, without, sizeof without);
     if (!i.again) {
-        fprintf(out, "memory low: values %s, as without it: nothing made again would lower that\n", with);
+        fprintf(out, "values %s, as without it: nothing made again would lower that\n", with);
         return;
     }
-    fprintf(out, "memory low: values %s instead of %s (%.0f %%): %d steps run again in backward, %s FLOPs (+%.2g %%) and %s (+%.2g %%) more\n",
+    fprintf(out, "values %s instead of %s (%.0f %%): %d steps run again in backward, %s FLOPs (+%.2g %%) and %s (+%.2g %%) more\n",
             with, without, 100.0 * (double)i.arena_bytes / (double)i.plain_arena_bytes, i.again, human(i.again_flops, "", flops, sizeof flops),
             100 * i.again_flops / (i.flops - i.again_flops), human(i.again_moved_bytes, "B moved", moved, sizeof moved),
             100 * i.again_moved_bytes / (i.moved_bytes - i.again_moved_bytes));
