@@ -79,7 +79,9 @@ enum {
     GRD_VIEW = 1u << 7,          /* out[0] is in[0] in another shape: costs no step */
     GRD_LOSS = 1u << 8,          /* two scalar outputs: sum, weight. Only the sum has a gradient */
     GRD_INTERNAL = 1u << 9,      /* made by fusion only, not offered to users */
-    GRD_EVAL_IDENTITY = 1u << 10 /* in evaluation out[0] = in[0] (dropout) */
+    GRD_EVAL_IDENTITY = 1u << 10, /* in evaluation out[0] = in[0] (dropout) */
+    GRD_CHEAP = 1u << 11         /* forward costs little more than reading and writing: may run again in backward (low_memory);
+                                    element-wise rows always may */
 };
 
 #define GRD_ALL 0xffffffffu

@@ -26,6 +26,7 @@ typedef struct grd_model_opts {
     uint64_t seed;      /* 0 = the context's */
     const char *no_fuse;/* names of fusion rules to leave out, comma-separated; "all" */
     bool exact_conv;    /* convolutions by their definition only, none by Winograd (faster, errors up to 1e-4 of the largest value) */
+    bool low_memory;    /* cheap values are made again in backward instead of kept from forward, where that lowers the peak: the same bits */
 } grd_model_opts;
 
 /* Takes the graph's parameters and states as they are now (the graph must be complete) and sets initial values. */
@@ -67,7 +68,8 @@ enum {
     GRD_PLAN_CHECK = 8,   /* every step also by the reference kernels and compared; implies NO_REUSE and NO_INPLACE */
     GRD_PLAN_NAN = 16,    /* stop at the first NaN or infinity */
     GRD_PLAN_PROFILE = 32,
-    GRD_PLAN_TRACE = 64   /* log each step's name, shapes and output range */
+    GRD_PLAN_TRACE = 64,  /* log each step's name, shapes and output range */
+    GRD_PLAN_LOW_MEMORY = 128 /* as the model's low_memory, for this plan */
 };
 
 typedef struct grd_compile_opts {
@@ -109,6 +111,9 @@ typedef struct grd_plan_info {
     size_t arena_bytes, save_bytes, param_bytes, grad_bytes, state_bytes, no_reuse_bytes, lower_bound_bytes;
     double flops;            /* of one run, forward and backward: multiplications and additions as the formulas have them */
     double moved_bytes;      /* of one run: what each step must read and write at least, see grd_plan_roofline */
+    int again;               /* low_memory: steps that make a value again; their share of flops and moved_bytes; arena_bytes without them */
+    double again_flops, again_moved_bytes;
+    size_t plain_arena_bytes;
 } grd_plan_info;
 
 GRD_API grd_plan_info grd_plan_describe(const grd_plan *plan);

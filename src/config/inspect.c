@@ -1,10 +1,21 @@
 /* Looking before training: `check` and the gradient check of a whole model. */
 #include "config/pipeline.h"
 
-#include "plan/model.h"
+#include "plan/plan.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* What run: {memory: low} would be worth. */
+static grd_status print_low(const grd_stage_net *net, grd_compile_opts opts, const grd_shape *shape, FILE *out)
+{
+    grd_plan *plan;
+    opts.flags |= GRD_PLAN_LOW_MEMORY;
+    GRD_TRY(grd_model_plan(net->model, &opts, shape, &plan));
+    fprintf(out, "with run: {memory: low}: ");
+    grd_plan_print_again(plan, out);
+    return GRD_OK;
+}
 
 static grd_status print_plan(grd_stage *s, const grd_stage_data *data, const grd_stage_net *net, FILE *out)
 {
@@ -14,6 +25,7 @@ static grd_status print_plan(grd_stage *s, const grd_stage_data *data, const grd
     grd_compile_opts opts = { .train = true, .loss = net->loss, .backward = true };
     grd_status status = grd_model_plan(net->model, &opts, b.shape, &plan);
     if (status == GRD_OK) {
+
         fputc('\n', out);
         grd_graph_print(net->model, plan, out);
         fprintf(out, "\ntraining step, batch %lld, %d threads:\n", (long long)b.n, grd_model_threads(net->model));
@@ -22,6 +34,8 @@ static grd_status print_plan(grd_stage *s, const grd_stage_data *data, const grd
         fprintf(out, "memory: parameters %zu bytes, gradients %zu, state %zu, values %zu (%zu without reuse)\n", info.param_bytes,
                 info.grad_bytes, info.state_bytes, info.arena_bytes, info.no_reuse_bytes);
     }
+    if (status == GRD_OK && s->run.memory != GRD_MEMORY_LOW)
+        status = print_low(net, opts, b.shape, out);
     grd_one_batch_close(&b);
     return status;
 }

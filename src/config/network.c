@@ -138,6 +138,7 @@ grd_status grd_stage_build(grd_stage *stage, const grd_stage_data *data, grd_dty
     grd_model_opts opts = { .dtype = dtype,
                             .threads = (int)stage->run.threads,
                             .exact_conv = stage->run.exact_conv,
+                            .low_memory = stage->run.memory == GRD_MEMORY_LOW,
                             .backend = grd_backend_choice(stage->run.backend),
                             .seed = (uint64_t)stage->run.seed };
     if (status == GRD_OK)

@@ -19,6 +19,7 @@ static const grd_option run_options[] = {
     GRD_INT(grd_run_section, threads, 0, 0, 1024, "of kernels; 0: all cores"),
     GRD_ENUM(grd_run_section, backend, 0, "auto|ref|onednn|cpu", "the only one beside ref that may be used"),
     GRD_FLAG(grd_run_section, exact_conv, "no 3x3 convolution by Winograd: slower, rounding errors as of plain sums"),
+    GRD_ENUM(grd_run_section, memory, 0, "normal|low", "low: cheap values are made again in backward instead of kept; slower, the same bits"),
     GRD_ENUM(grd_run_section, device, 0, "cpu", "where it runs"),
     GRD_END
 };

@@ -8,10 +8,12 @@
 #include <gradus/graph.h>
 #include <gradus/train.h>
 
+enum { GRD_MEMORY_NORMAL, GRD_MEMORY_LOW }; /* grd_run_section.memory, in the order of its choices */
+
 typedef struct grd_run_section {
     const char *name, *dir;
     int64_t seed, batch, eval_batch, epochs, max_steps, threads;
-    int backend, device;
+    int backend, memory, device;
     bool exact_conv;
 } grd_run_section;
 

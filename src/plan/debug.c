@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *grd_step_kind_name(ir_step_kind kind)
+const char *grd_step_kind_name(const ir_step *s)
 {
     static const char *const name[] = { [IR_FORWARD] = "forward", [IR_BACKWARD] = "backward", [IR_VIEW] = "view", [IR_SUM] = "sum",
                                         [IR_ZERO] = "zero", [IR_REORDER] = "reorder", [IR_COMMIT] = "commit" };
-    return name[kind];
+    return s->again ? "again" : name[s->kind];
 }
 
 static double number_at(const grd_plan *p, const void *memory, int64_t i)
@@ -79,7 +79,7 @@ grd_status grd_debug_nan(grd_plan *p, const plan_step *step)
                                      p->ir.values.item[s->in[k]].name, in.lo, in.hi);
         }
         return grd_fail(p->ir.host, GRD_ERR_NUMBER, "%s \"%s\" %s: %s %s has a value that is not finite at element %lld; inputs: %s",
-                        op_name(p, s), s->path, grd_step_kind_name(s->kind), s->kind == IR_BACKWARD ? "gradient of" : "output of",
+                        op_name(p, s), s->path, grd_step_kind_name(s), s->kind == IR_BACKWARD ? "gradient of" : "output of",
                         grd_shape_text(&value->shape, shape, sizeof shape), (long long)r.bad, inputs);
     }
     return GRD_OK;
@@ -92,7 +92,7 @@ void grd_debug_trace(grd_plan *p, const plan_step *step)
     for (int i = 0; i < n; i++) {
         char shape[80];
         range r = range_of(p, list[i]);
-        grd_say(p->model->ctx, GRD_LOG_DEBUG, "%-9s %-12s %-28s %-18s %.6g..%.6g%s", grd_step_kind_name(s->kind), op_name(p, s), s->path,
+        grd_say(p->model->ctx, GRD_LOG_DEBUG, "%-9s %-12s %-28s %-18s %.6g..%.6g%s", grd_step_kind_name(s), op_name(p, s), s->path,
                 grd_shape_text(&p->ir.values.item[list[i]].shape, shape, sizeof shape), r.lo, r.hi, r.bad >= 0 ? " NOT FINITE" : "");
     }
 }

@@ -4,6 +4,7 @@
  *   fuse     rewrites nodes by named rules                     fuse.c
  *   autodiff nodes -> steps, forward and backward              autodiff.c
  *   layout   picks implementations, inserts reorders           assign.c
+ *   recompute cheap values again in backward, if asked for     recompute.c
  *   memory   lifetimes -> offsets in one arena                 memory.c
  *   plan     ids -> slots; the immutable array that runs       plan.c, execute.c */
 #ifndef GRD_PLAN_IR_H
@@ -69,6 +70,7 @@ typedef struct ir_step {
     int save, scratch;             /* values; -1 */
     grd_impl impl;
     bool has_impl;                 /* to be dropped */
+    bool again;                    /* an earlier forward step once more: that one owns the implementation */
     bool pack;                     /* a reorder of parameters that is redone only when they changed */
     grd_shape shape_in[GRD_MAX_IN], shape_out[GRD_MAX_OUT]; /* what the kernel is told */
     double flops;
@@ -94,7 +96,8 @@ typedef struct grd_ir {
     int kept[IR_MAX_KEPT], n_kept; /* values read from outside: loss sum, weight, keep..., gradients; plain after the layout pass; -1 */
     size_t own_bytes;    /* memory of the plan itself: constants, packed weights */
     size_t arena_bytes, no_reuse_bytes, lower_bound, save_bytes;
-    int fused, reorders;
+    size_t plain_bytes;  /* of the arena if nothing were made again; 0: not asked for */
+    int fused, reorders, again;
     grd_status status;
 } grd_ir;
 
@@ -112,6 +115,7 @@ grd_status ir_lower(grd_ir *ir);
 grd_status ir_fuse(grd_ir *ir);
 grd_status ir_autodiff(grd_ir *ir);
 grd_status ir_assign(grd_ir *ir);
+grd_status ir_recompute(grd_ir *ir);
 grd_status ir_place(grd_ir *ir);
 
 /* Concrete shapes, sizes and flops of a node from those of its inputs (lower.c; fuse.c for the rows it makes). Makes the outputs

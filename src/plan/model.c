@@ -125,6 +125,7 @@ grd_status grd_model_new(grd_graph *g, const grd_model_opts *opts, grd_model **m
     m->dtype = opts->dtype;
     m->threads = opts->threads > 0 ? opts->threads : ctx->threads;
     m->exact_conv = opts->exact_conv;
+    m->low_memory = opts->low_memory;
     m->seed = opts->seed ? opts->seed : ctx->seed;
     snprintf(m->backend, sizeof m->backend, "%s", opts->backend ? opts->backend : ctx->backend);
     snprintf(m->no_fuse, sizeof m->no_fuse, "%s", opts->no_fuse ? opts->no_fuse : "");

@@ -16,7 +16,7 @@ struct grd_model {
     grd_dtype dtype;
     int threads;
     uint64_t seed;
-    bool exact_conv;
+    bool exact_conv, low_memory;
     char backend[16];
     char no_fuse[128];        /* names of fusion rules that are switched off, comma-separated */
     int n_params, n_tensors;  /* parameters and states; indices as in graph->params */

@@ -98,6 +98,7 @@ static grd_status run_passes(grd_ir *ir)
     GRD_TRY(ir_autodiff(ir));
     note_gradients(ir);
     GRD_TRY(ir_assign(ir));
+    GRD_TRY(ir_recompute(ir));
     return ir_place(ir);
 }
 
@@ -205,7 +206,7 @@ void grd_plan_free(grd_plan *p)
         return;
     grd_host *host = p->ir.host;
     for (int i = 0; i < p->ir.steps.n; i++)
-        if (p->ir.steps.item[i].has_impl)
+        if (p->ir.steps.item[i].has_impl && !p->ir.steps.item[i].again)
             p->ir.steps.item[i].impl.backend->drop(&p->ir.steps.item[i].impl, host);
     grd_free(host, p->ir.values.item);
     grd_free(host, p->ir.nodes.item);

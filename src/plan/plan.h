@@ -41,9 +41,12 @@ bool grd_plan_matches(const grd_plan *plan, const grd_compile_opts *opts, const 
 grd_status grd_debug_check(grd_plan *plan, plan_step *step);  /* again by the reference kernels, and compare */
 grd_status grd_debug_nan(grd_plan *plan, const plan_step *step);
 void grd_debug_trace(grd_plan *plan, const plan_step *step);
-const char *grd_step_kind_name(ir_step_kind kind);
+const char *grd_step_kind_name(const ir_step *step); /* "again" of one that recomputes */
 /* print.c: "onednn gemm:avx512" */
 void grd_step_implementation(const ir_step *step, char *text, size_t size);
+
+/* What `memory: low` is worth in a plan that was compiled with it. */
+void grd_plan_print_again(const grd_plan *plan, FILE *out);
 
 /* profile.c */
 double grd_step_moved_bytes(const grd_plan *plan, const ir_step *step); /* at least, see grd_plan_roofline */

@@ -14,9 +14,15 @@ grd_plan_info grd_plan_describe(const grd_plan *p)
                            .save_bytes = p->ir.save_bytes, .no_reuse_bytes = p->ir.no_reuse_bytes, .lower_bound_bytes = p->ir.lower_bound,
                            .param_bytes = (size_t)m->param_elements * element, .state_bytes = (size_t)m->state_elements * element,
                            .grad_bytes = p->opts.backward ? (size_t)m->param_elements * element : 0 };
+    info.again = p->ir.again;
+    info.plain_arena_bytes = p->ir.plain_bytes ? p->ir.plain_bytes : p->ir.arena_bytes;
     for (int i = 0; i < p->n_steps; i++) {
-        info.flops += p->step[i].ir->flops;
-        info.moved_bytes += grd_step_moved_bytes(p, p->step[i].ir);
+        const ir_step *s = p->step[i].ir;
+        double moved = grd_step_moved_bytes(p, s);
+        info.flops += s->flops;
+        info.moved_bytes += moved;
+        info.again_flops += s->again ? s->flops : 0;
+        info.again_moved_bytes += s->again ? moved : 0;
     }
     return info;
 }
@@ -75,7 +81,7 @@ void grd_plan_print(const grd_plan *p, FILE *out)
         const ir_step *s = p->step[i].ir;
         int v = main_value(s);
         grd_step_implementation(s, impl, sizeof impl);
-        fprintf(out, "%4d  %-9s %-14s %-28s %-28s %-10s %-20s %10s %10s\n", i, grd_step_kind_name(s->kind),
+        fprintf(out, "%4d  %-9s %-14s %-28s %-28s %-10s %-20s %10s %10s\n", i, grd_step_kind_name(s),
                 s->node >= 0 ? p->ir.nodes.item[s->node].op->name : "", s->path, impl, layout_name(p, v),
                 v >= 0 ? grd_shape_text(&p->ir.values.item[v].shape, shape, sizeof shape) : "-",
                 bytes_text(v >= 0 ? p->ir.values.item[v].bytes : 0, memory, sizeof memory), human(s->flops, "", flops, sizeof flops));
@@ -94,6 +100,26 @@ void grd_plan_print(const grd_plan *p, FILE *out)
     fprintf(out, "%d steps, %d fused, %d reorders, %s FLOPs a run\n", info.steps, info.fused, info.reorders, human(info.flops, "", flops, sizeof flops));
     fprintf(out, "values: %zu bytes (%s) in one arena; the least that the lifetimes allow %s; without reuse %s\n", info.arena_bytes,
             bytes_text(info.arena_bytes, a, sizeof a), bytes_text(info.lower_bound_bytes, b, sizeof b), bytes_text(info.no_reuse_bytes, c, sizeof c));
+    if (p->ir.plain_bytes) {
+        fprintf(out, "memory low: ");
+        grd_plan_print_again(p, out);
+    }
+}
+
+void grd_plan_print_again(const grd_plan *p, FILE *out)
+{
+    grd_plan_info i = grd_plan_describe(p);
+    char with[32], without[32], flops[32], moved[32];
+    bytes_text(i.arena_bytes, with, sizeof with);
+    bytes_text(i.plain_arena_bytes, without, sizeof without);
+    if (!i.again) {
+        fprintf(out, "values %s, as without it: nothing made again would lower that\n", with);
+        return;
+    }
+    fprintf(out, "values %s instead of %s (%.0f %%): %d steps run again in backward, %s FLOPs (+%.2g %%) and %s (+%.2g %%) more\n",
+            with, without, 100.0 * (double)i.arena_bytes / (double)i.plain_arena_bytes, i.again, human(i.again_flops, "", flops, sizeof flops),
+            100 * i.again_flops / (i.flops - i.again_flops), human(i.again_moved_bytes, "B moved", moved, sizeof moved),
+            100 * i.again_moved_bytes / (i.moved_bytes - i.again_moved_bytes));
 }
 
 /* ---- layers ---- */

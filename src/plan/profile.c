@@ -106,7 +106,7 @@ void grd_profile_print(const grd_plan *p, const grd_machine *machine, grd_profil
         const ir_step *s = p->step[i].ir;
         char impl[80];
         grd_step_implementation(s, impl, sizeof impl);
-        print_row(&(row){ grd_step_kind_name(s->kind), s->node >= 0 ? p->ir.nodes.item[s->node].op->name : "", s->path, impl,
+        print_row(&(row){ grd_step_kind_name(s), s->node >= 0 ? p->ir.nodes.item[s->node].op->name : "", s->path, impl,
                           seconds_of(&p->step[i]), s->flops, grd_step_moved_bytes(p, s) },
                   seconds, machine, out);
     }

@@ -48,6 +48,7 @@ static void configs_are_refused_at_the_line_with_the_fix(void **state)
     bad_line(1, "run: {epochs: two}", "run: epochs: expected a whole number, found \"two\"");
     bad_line(1, "run: {epochs: 0}", "run: epochs: 0 is out of range, expected 1 to ");
     bad_line(1, "run: {epochs: [2]}", "run: epochs: expected a whole number, found a list");
+    bad_line(1, "run: {memory: least}", "run: memory: expected one of normal|low, found \"least\"");
     bad_line(1, "rnu: {epochs: 2}", "no section \"rnu\"; did you mean \"run\"?");
     bad_line(3, "  source: spiral", "data: no source \"spiral\"; did you mean \"spirals\"?");
     bad_line(4, "  m: 160", "data: no option \"m\"");

@@ -169,6 +169,8 @@ static void check_says_what_a_step_takes(void **state)
     expect("check ok.yaml", 0, ">stage train: 120 samples to train on, 40 to choose by");
     expect("check ok.yaml", 0, ">51 parameters, 0 of them frozen");
     expect("check ok.yaml", 0, ">the doctor found nothing");
+    expect("check ok.yaml", 0, ">with run: {memory: low}: values ");
+    expect("check ok.yaml run.memory=low", 0, ">memory low: values ");
     expect("check ok.yaml optim.adam.lr=1", 0, ">warning: learning rate: ");
     expect("check ok.yaml optim.adam.lr=1e-3 train.clip_norm=off", 0, ">warning: clipping: ");
     assert_false(is_there("runs"));

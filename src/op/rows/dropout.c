@@ -72,7 +72,7 @@ const grd_op GRD_ROW(dropout) = {
            "Srivastava et al. 2014; channels: Tompson et al. 2015.",
     .n_in = 1,
     .n_out = 1,
-    .flags = GRD_RANDOM | GRD_INPLACE | GRD_INPLACE_BWD | GRD_EVAL_IDENTITY,
+    .flags = GRD_RANDOM | GRD_INPLACE | GRD_INPLACE_BWD | GRD_EVAL_IDENTITY | GRD_CHEAP,
     .options = options,
     .options_size = sizeof(grd_dropout_opts),
     .shape = shape,

@@ -154,7 +154,7 @@ static const grd_op_sample transpose_samples[] = { { NULL, "x[3,4]" }, { NULL, "
 const grd_op GRD_ROW(transpose) = {
     .name = "transpose",
     .doc = "Exchanges dimensions.\ny[i_0, i_1, ...] = x with i_k at dimension perm[k]\ndx: the inverse permutation of dy",
-    .n_in = 1, .n_out = 1, .options = transpose_options, .options_size = sizeof(grd_transpose_opts),
+    .n_in = 1, .n_out = 1, .flags = GRD_CHEAP, .options = transpose_options, .options_size = sizeof(grd_transpose_opts),
     .shape = transpose_shape, .forward = transpose_forward, .backward = transpose_backward, GRD_SAMPLES(transpose_samples),
 };
 
@@ -232,7 +232,7 @@ static const grd_op_sample slice_samples[] = {
 const grd_op GRD_ROW(slice) = {
     .name = "slice",
     .doc = "A part of one dimension.\ny = x[..., start:stop:step, ...]\ndx = dy there, 0 elsewhere",
-    .n_in = 1, .n_out = 1, .options = slice_options, .options_size = sizeof(grd_slice_opts),
+    .n_in = 1, .n_out = 1, .flags = GRD_CHEAP, .options = slice_options, .options_size = sizeof(grd_slice_opts),
     .shape = slice_shape, .forward = slice_forward, .backward = slice_backward, GRD_SAMPLES(slice_samples),
 };
 
@@ -286,6 +286,6 @@ static const grd_op_sample concat_samples[] = {
 const grd_op GRD_ROW(concat) = {
     .name = "concat",
     .doc = "Joins any number of inputs along one dimension.\ny = [x_0, x_1, ...]\ndx_k = its part of dy",
-    .n_in = -1, .n_out = 1, .options = concat_options, .options_size = sizeof(grd_axis_opts),
+    .n_in = -1, .n_out = 1, .flags = GRD_CHEAP, .options = concat_options, .options_size = sizeof(grd_axis_opts),
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward, GRD_SAMPLES(concat_samples),
 };

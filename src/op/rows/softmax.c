@@ -77,7 +77,7 @@ const grd_op GRD_ROW(softmax) = {
     .name = "softmax",
     .doc = "Positive values that sum to 1 along an axis.\ny_k = exp(x_k) / sum_j exp(x_j)\ndx = y (dy - <dy, y>)\n"
            "For training use cross_entropy on the logits instead.",
-    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options,
+    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD | GRD_CHEAP, .bwd_out = 1, .options = options,
     .options_size = sizeof(grd_softmax_opts),
     .shape = shape, .forward = softmax_forward, .backward = softmax_backward, GRD_SAMPLES(samples),
 };
@@ -85,7 +85,7 @@ const grd_op GRD_ROW(softmax) = {
 const grd_op GRD_ROW(log_softmax) = {
     .name = "log_softmax",
     .doc = "Logarithm of softmax.\ny_k = x_k - log sum_j exp(x_j)\ndx = dy - exp(y) sum(dy)",
-    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD, .bwd_out = 1, .options = options,
+    .n_in = 1, .n_out = 1, .flags = GRD_INPLACE | GRD_INPLACE_BWD | GRD_CHEAP, .bwd_out = 1, .options = options,
     .options_size = sizeof(grd_softmax_opts),
     .shape = shape, .forward = log_softmax_forward, .backward = log_softmax_backward, GRD_SAMPLES(samples),
 };
