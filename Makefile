@@ -4,6 +4,7 @@
 #   make demo      the main job on Fashion-MNIST
 #   make check     all tests
 #   make bench     times the workloads of bench/ beside PyTorch, writes docs/performance.md; ARGS="--workloads cnn --pairs 3"
+#   make bench-ops GFLOP/s and GB/s of single ops by every backend, beside the machine's peaks; ARGS="--op conv2d --threads 2"
 #   make install   into PREFIX (/usr/local)
 #   make help      the rest
 #
@@ -57,6 +58,11 @@ check-plain: packages
 bench: all
 	@python3 bench/compare.py --gradus $(BUILD)/gradus $(ARGS)
 
+# Single ops, forward and backward, beside the machine's peaks: ARGS="--op conv2d --threads 2".
+bench-ops: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_ops
+	@$(BUILD)/bench/ops $(ARGS)
+
 install: all
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
@@ -64,7 +70,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain
 
 help:
-	@sed -n '3,10s/^# *//p' Makefile
+	@sed -n '3,11s/^# *//p' Makefile
 	@echo "make check-clang | check-asan | check-tsan | check-plain | clean"
 
 # Installs what is missing; plain `make` only says what is missing.
@@ -79,4 +85,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo bench check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure
+.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure

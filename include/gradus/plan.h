@@ -65,7 +65,8 @@ typedef struct grd_plan grd_plan;
 
 enum {
     GRD_PLAN_NO_FUSE = 1, GRD_PLAN_NO_REUSE = 2, GRD_PLAN_NO_INPLACE = 4,
-    GRD_PLAN_CHECK = 8,   /* every step also by the reference kernels and compared; implies NO_REUSE and NO_INPLACE */
+    GRD_PLAN_CHECK = 8,   /* every step also by the reference kernels and compared; a run fails at the first that is off by more than ten
+                           * times its bound (rows state it for small samples). Implies NO_REUSE and NO_INPLACE */
     GRD_PLAN_NAN = 16,    /* stop at the first NaN or infinity */
     GRD_PLAN_PROFILE = 32,
     GRD_PLAN_TRACE = 64,  /* log each step's name, shapes and output range */

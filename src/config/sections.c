@@ -76,7 +76,7 @@ static const grd_option train_options[] = {
     GRD_INT(grd_train_section, accumulate, 1, 1, 1e6, "batches a step"),
     GRD_REAL_OFF(grd_train_section, checkpoint_seconds, 60, 0, 1e9, "save in the middle of an epoch, this often at most"),
     GRD_ENUM(grd_train_section, debug, 0, "none|nan|check|noreuse|trace",
-             "nan: stop at the first; check: every step also by the reference; noreuse: no memory shared; trace: log every step"),
+             "nan: stop at the first; check: every step also by the reference, a run ends at the first that is off; noreuse: no memory shared; trace: log every step"),
     GRD_END
 };
 

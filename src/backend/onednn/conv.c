@@ -2,6 +2,7 @@
  * weights' anew. Weights in groups have one dimension more for oneDNN than for us, transposed ones another order, those of Winograd a
  * form only it knows: they stay plain outside and are reordered inside the step. Each direction runs by Winograd if the rule and oneDNN say so, else directly. */
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/planes.h"
 #include "backend/onednn/program.h"
 
 #include "base/parallel.h"
@@ -19,6 +20,8 @@ typedef struct conv_state {
     int act;
     float slope;
     size_t dz;           /* where dz is in scratch */
+    grd_planes planes;   /* of dy, for db */
+    size_t sums;         /* where those of each run of dy are in scratch */
 } conv_state;
 
 /* What prepare works with. Descriptors are released together. */
@@ -79,6 +82,51 @@ static void gradient_before(const grd_impl *impl, const grd_args *args)
 {
     act_job job = { impl->state, args };
     grd_parallel_for(impl->threads, job.s->elements, GRAIN, gradient_range, &job);
+}
+
+/* ---- the bias's gradient, where oneDNN adds one float to the next ---- */
+
+static double *sums_in(const act_job *j) { return (double *)(void *)((char *)j->args->scratch + j->s->sums); }
+
+static void sum_runs(void *ctx, int64_t begin, int64_t end)
+{
+    static const float zeros[16];
+    const act_job *j = ctx;
+    const grd_planes *p = &j->s->planes;
+    for (int64_t i = begin; i < end; i++) {
+        const float *dy = (const float *)(const void *)j->args->dout[0] + i * grd_planes_run(p);
+        double *sum = sums_in(j) + i * p->lanes, squares[16] = { 0 };
+        for (int64_t l = 0; l < p->lanes; l++)
+            sum[l] = 0;
+        j->s->cpu->bn_sums(dy, zeros, p->rows, p->lanes, sum, squares);
+    }
+}
+
+static void bias_after(const grd_impl *impl, const grd_args *args)
+{
+    act_job job = { impl->state, args };
+    const grd_planes *p = &job.s->planes;
+    const int64_t outputs = args->out_shape[0].dim[1];
+    const double *sum = sums_in(&job);
+    grd_parallel_for(impl->threads, grd_planes_count(p), 1, sum_runs, &job);
+    for (int64_t o = 0; o < outputs; o++) {
+        double total = 0;
+        for (int64_t n = 0; n < p->n; n++)
+            total += sum[n * p->channels + o];
+        ((float *)(void *)args->din[2])[o] = (float)total;
+    }
+}
+
+/* Whether db is ours. */
+static bool build_bias(builder *c, const grd_impl *impl)
+{
+    conv_state *s = (conv_state *)(void *)c->p;
+    if (!c->geometry.transposed || !grd_planes_of(&impl->dout[0], &c->node->out_shape[0], &s->planes) || s->planes.lanes > 16)
+        return false;
+    s->cpu = grd_cpu();
+    s->sums = grd_dnn_temp(c->p, sizeof(double) * (size_t)(s->planes.n * s->planes.channels)).offset;
+    c->p->after = bias_after;
+    return true;
 }
 
 /* ---- descriptors ---- */
@@ -427,6 +475,8 @@ static void build_backward(builder *c, grd_impl *impl)
     bool want_dw = n->want_din & 2, want_db = c->bias && (n->want_din & 4);
     if (n->want_din & 1)
         build_backward_data(c, impl, x, y, dz);
+    if (want_dw && want_db && build_bias(c, impl))
+        want_db = false;
     if (want_dw || want_db)
         build_backward_weights(c, impl, x, y, dz, want_dw, want_db);
 }
