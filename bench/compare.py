@@ -5,6 +5,8 @@ For each workload, number of threads and instruction set: a short slice of steps
 order; of each round the ratio of their medians; of the ratios the median. So what else the machine does meets all of them
 alike. A PyTorch process stays alive between its slices; Gradus starts anew for each."""
 import argparse
+import hashlib
+import io
 import json
 import math
 import os
@@ -13,7 +15,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
+import urllib.request
 
 import plots
 
@@ -26,6 +30,8 @@ ISA = {"full": {}, "avx2": {"DNNL_MAX_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "A
 ISA_TEXT = {"full": "all that the CPU has", "avx2": "AVX2 only"}
 SCALING = {"mlp": (8, 16, 32, 64, 128, 256), "cnn": (8, 16, 32, 64, 128)}
 KANN_URL = "https://github.com/attractivechaos/kann"
+KANN_PACKAGE = "cynn==0.1.5"
+KANN_FILES = ("kann.h", "kann.c", "kautodiff.h", "kautodiff.c")
 
 
 def cache():
@@ -67,13 +73,36 @@ def openblas(python):
     return [f"-I{include}", f"-L{lib}", f"-l{name}", f"-Wl,-rpath,{lib}", *renamed]
 
 
+def fetch_kann(source):
+    """KANN's files from its repository, or where that is out of reach, from a package on PyPI that carries them."""
+    try:
+        clone = ["git", "clone", "--quiet", "--depth", "1", KANN_URL, source]
+        subprocess.run(clone, check=True, capture_output=True, timeout=120)
+        return
+    except (OSError, subprocess.SubprocessError) as error:
+        say(f"{KANN_URL} cannot be had ({type(error).__name__}): from PyPI's {KANN_PACKAGE}")
+    name, version = KANN_PACKAGE.split("==")
+    with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/{version}/json", timeout=60) as answer:
+        file = next(f for f in json.load(answer)["urls"] if f["packagetype"] == "sdist")
+    with urllib.request.urlopen(file["url"], timeout=120) as answer:
+        archive = answer.read()
+    if hashlib.sha256(archive).hexdigest() != file["digests"]["sha256"]:
+        raise OSError(f"{file['filename']}: not the bytes that PyPI announces")
+    os.makedirs(source, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            base = os.path.basename(member.name)
+            if "/kann/" in member.name and base in KANN_FILES:
+                with open(os.path.join(source, base), "wb") as out:
+                    out.write(tar.extractfile(member).read())
+
+
 def kann_program(python):
     """bench/peers/kann_steps.c with KANN and OpenBLAS; None, with a sentence, where it cannot be had."""
     source, program = os.path.join(cache(), "kann"), os.path.join(cache(), "kann_steps")
     try:
         if not os.path.exists(os.path.join(source, "kann.h")):
-            clone = ["git", "clone", "--quiet", "--depth", "1", KANN_URL, source]
-            subprocess.run(clone, check=True, capture_output=True, timeout=120)
+            fetch_kann(source)
         files = [os.path.join(HERE, "peers", "kann_steps.c")] + [os.path.join(source, f) for f in ("kann.c", "kautodiff.c")]
         build = ["cc", "-O3", "-march=native", "-DHAVE_CBLAS", "-I" + source, *files, "-o", program, *openblas(python), "-lm"]
         subprocess.run(build, check=True, capture_output=True, timeout=300)
@@ -198,6 +227,8 @@ class Bench:
             row["torch_memory"] = min(slices[peer][-1]["rss_mib"] for peer in theirs)
             row["torch_start"] = min(programs[peer].start_ms for peer in theirs)
         if "kann" in slices:
+            if programs["kann"].params != row["params"]:
+                raise RuntimeError(f"{programs['kann'].params} parameters in KANN, {row['params']} here")
             row["kann_ratio"] = median_ratio(slices["kann"], ours)
         return row
 
@@ -299,7 +330,8 @@ sizes and numbers of parameters in both. Times are medians in milliseconds of sl
 the rounds of the better of PyTorch's two modes to Gradus: 2 is twice as fast. `roofline`: for each step of the plan the larger
 of its direct FLOPs at the measured peak of multiply-adds and the bytes that it must move at the measured speed of a stream
 through memory, summed with the optimizer's; what stays in cache from step to step, and Winograd's convolutions, may be faster.
-`times it`: our time over that. `KANN ratio`: KANN's time, with OpenBLAS and RMSprop, to ours. Memory is the largest resident
+`times it`: our time over that. `KANN ratio`: KANN's time, with OpenBLAS (whose threads are the only ones it has) and RMSprop, to
+ours. Memory is the largest resident
 size, start the time from the start of the process to the beginning of the first step; of PyTorch the smaller of both modes."""
 
 

@@ -49,7 +49,7 @@ static int build(net *t, const char *name)
     }
     t->x = noise(BATCH * in);
     t->y = in == out ? t->x : calloc((size_t)(BATCH * out), sizeof(float));
-    t->square = calloc((size_t)kann_size_var(t->ann), sizeof(float));
+    t->square = t->ann ? calloc((size_t)kann_size_var(t->ann), sizeof(float)) : NULL;
     if (!t->ann || !t->x || !t->y || !t->square)
         return 0;
     for (int i = 0; in != out && i < BATCH; i++)

@@ -36,7 +36,14 @@ typedef struct grd_step_opts {
  * everything as it was and gives GRD_ERR_NUMBER, naming the first parameter at fault. */
 GRD_API grd_status grd_optim_step(grd_optim *optim, const grd_step_opts *opts, double *norm);
 
-/* Bytes that a step must move: each trained parameter and its moments read and written, its gradient read. */
+/* Keeps a moving average of the parameters from the next step on: average += (1 - decay) (parameter - average) after each step,
+ * the first of which copies (as PyTorch's AveragedModel with get_ema_multi_avg_fn). It rides along in the pass of the update. States
+ * such as batch norm's statistics are not averaged. decay: above 0, below 1. */
+GRD_API grd_status grd_optim_set_ema(grd_optim *optim, double decay);
+GRD_API void *grd_optim_ema(grd_optim *optim);         /* the average, an arena like the model's; NULL without one */
+GRD_API int64_t *grd_optim_ema_steps(grd_optim *optim); /* that it has seen; with 0 the next one copies */
+
+/* Bytes that a step must move: each trained parameter, its moments and its average read and written, its gradient read. */
 GRD_API double grd_optim_moved_bytes(const grd_optim *optim);
 
 /* For checkpoints: moments mirror the parameter arena. names: "exp_avg", "exp_avg_sq", "momentum_buffer" (PyTorch's). */

@@ -96,7 +96,7 @@ typedef struct grd_run {
     const void *input[GRD_MAX_INPUTS]; /* by input index: real (the model's dtype) or int32_t; 64-byte aligned is best */
     uint64_t step, row;   /* of random ops: optimizer step (or any counter), first row in the global batch */
     bool accumulate;      /* add to the gradients that are there instead of overwriting them */
-    const void *params;   /* another parameter arena of the same layout (EMA); NULL = the model's */
+    const void *params;   /* another parameter arena of the same layout (EMA); NULL = the model's. After writing to it: grd_model_touch */
     bool no_commit;       /* leave running statistics as they are */
 } grd_run;
 

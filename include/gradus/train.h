@@ -110,6 +110,8 @@ typedef struct grd_trainer_opts {
     int64_t accumulate;           /* micro-batches a step, 1 */
     double clip_norm;             /* 2; GRD_OFF */
     double clip_value;            /* off */
+    double ema;                   /* decay of a moving average of the weights, below 1 (grd_optim_set_ema); off. Training goes on with the
+                                   * weights as they are; validation, best.pth and what the model holds in the end are the average */
     int workers;                  /* loader threads, 0 */
     bool no_shuffle, drop_last;
     int sampler;                  /* as grd_loader_opts.sampler; plain, balanced or bucketed */
@@ -135,6 +137,8 @@ GRD_API grd_status grd_trainer_fit(grd_trainer *trainer);
 GRD_API grd_model *grd_trainer_model(const grd_trainer *trainer);
 GRD_API const grd_train_state *grd_trainer_state(const grd_trainer *trainer);
 GRD_API grd_ctx *grd_trainer_ctx(const grd_trainer *trainer);
+/* The parameters that are evaluated, as grd_run.params: the average with `ema`, else NULL, the model's. */
+GRD_API const void *grd_trainer_eval_params(const grd_trainer *trainer);
 GRD_API void grd_trainer_stop(grd_trainer *trainer); /* from a handler: end after this step, as a success (early stop) */
 GRD_API void grd_trainer_checkpoint(grd_trainer *trainer); /* from a handler: CHECKPOINT follows when all have seen this event */
 
@@ -149,6 +153,7 @@ typedef struct grd_eval_opts {
     int on_error;              /* as grd_loader_opts.on_error */
     grd_var confusion;         /* a confusion op, or GRD_NONE; counts (rows: truth) go to confusion_out [C*C] */
     int64_t *confusion_out;
+    const void *params;        /* as grd_run.params: another parameter arena; NULL = the model's */
 } grd_eval_opts;
 GRD_API grd_status grd_evaluate(grd_model *model, const grd_eval_opts *opts, grd_metric *values, int *n);
 

@@ -134,6 +134,8 @@ static grd_status bench_net(grd_stage *s, const grd_stage_data *data, const grd_
     grd_status status = b.ms ? grd_model_plan(net->model, &compile, batch.shape, &b.plan) : GRD_ERR_MEMORY;
     if (status == GRD_OK)
         status = grd_optim_new(net->model, s->optim, &b.optim);
+    if (status == GRD_OK && s->train.ema > 0)
+        status = grd_optim_set_ema(b.optim, s->train.ema);
     if (status == GRD_OK)
         status = time_steps(&b, &batch, r);
     if (status == GRD_OK) {

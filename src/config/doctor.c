@@ -4,6 +4,7 @@
 
 #include "graph/graph.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,24 @@ static bool no_clipping(patient *x)
     return true;
 }
 
+/* An average that is too long for the run: at its end the first step's weights still have a share of decay^steps. */
+static bool slow_average(patient *x)
+{
+    const double most = 0.05;
+    const grd_run_section *run = &x->stage->run;
+    int64_t n = grd_dataset_length(x->data->train), batches = (n + run->batch - 1) / run->batch;
+    double steps = (double)((batches + x->stage->train.accumulate - 1) / x->stage->train.accumulate) * (double)run->epochs;
+    if (run->max_steps && (double)run->max_steps < steps)
+        steps = (double)run->max_steps;
+    double share = pow(x->stage->train.ema, steps);
+    if (share <= most)
+        return false;
+    snprintf(x->text, x->size,
+             "after %.0f steps the average is still the first step's weights by %.0f %%; with ema: %.4g it would be by %.0f %%", steps,
+             100 * share, pow(most, 1 / steps), 100 * most);
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*look)(patient *x);
@@ -201,6 +220,7 @@ static const struct {
     { "input range", large_numbers, false },
     { "learning rate", odd_learning_rate, false },
     { "clipping", no_clipping, false },
+    { "moving average", slow_average, false },
 };
 
 int grd_doctor(const grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net, grd_finding found[GRD_MAX_FINDINGS])

@@ -74,6 +74,7 @@ static grd_trainer_opts trainer_opts(grd_stage *s, const grd_stage_data *data, c
         .accumulate = s->train.accumulate,
         .clip_norm = s->train.clip_norm > 0 ? s->train.clip_norm : GRD_OFF,
         .clip_value = s->train.clip_value > 0 ? s->train.clip_value : GRD_OFF,
+        .ema = s->train.ema > 0 ? s->train.ema : GRD_OFF,
         .workers = (int)s->data.workers,
         .no_shuffle = s->data.no_shuffle,
         .drop_last = s->data.drop_last,

@@ -1,5 +1,6 @@
 /* One update in one pass: gradients are divided, cut, clipped, decayed and applied by a single kernel over runs of trainable
- * parameters that have moved equally often. The norm is summed in blocks of fixed size, in order, whatever the thread count. */
+ * parameters that have moved equally often; a moving average takes each block while it is in the cache. The norm is summed in
+ * blocks of fixed size, in order, whatever the thread count. */
 #include "base/options.h"
 #include "base/parallel.h"
 #include "optim/rows.h"
@@ -9,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK = 8192, GRAIN = 32768 }; /* elements: of a partial sum, of a thread's share */
+/* Elements: of a partial sum, of a thread's share, of a block that is averaged before the next is updated. */
+enum { BLOCK = 8192, GRAIN = 32768, CACHED = 1024 };
 
 struct grd_optim {
     grd_child child;
@@ -22,6 +24,9 @@ struct grd_optim {
     void *moment[GRD_MAX_MOMENTS];
     int64_t *steps;
     double *partial;  /* sums of squares, one per block */
+    void *ema;        /* moving average of the parameters; NULL: none is kept */
+    double ema_decay;
+    int64_t ema_steps;
 };
 
 /* ---- life ---- */
@@ -38,6 +43,7 @@ void grd_optim_free(grd_optim *o)
         grd_free(host, o->moment[k]);
     grd_free(host, o->steps);
     grd_free(host, o->partial);
+    grd_free(host, o->ema);
     grd_arena_free(&o->arena);
     grd_free(host, o);
 }
@@ -96,6 +102,19 @@ grd_status grd_optim_new(grd_model *m, const char *spec, grd_optim **optim)
     return GRD_OK;
 }
 
+grd_status grd_optim_set_ema(grd_optim *o, double decay)
+{
+    if (!(decay > 0 && decay < 1))
+        return grd_fail(o->host, GRD_ERR_ARG, "optim: ema: %g, expected a decay above 0 and below 1", decay);
+    size_t bytes = (size_t)o->model->param_elements * grd_model_element(o->model);
+    if (!o->ema && !(o->ema = grd_alloc(o->host, bytes)))
+        return GRD_ERR_MEMORY;
+    memcpy(o->ema, o->model->params, bytes);
+    o->ema_decay = decay;
+    o->ema_steps = 0;
+    return GRD_OK;
+}
+
 /* ---- looking at it ---- */
 
 const char *grd_optim_name(const grd_optim *o) { return o->row->name; }
@@ -104,6 +123,8 @@ int grd_optim_moments(const grd_optim *o) { return o->n_moments; }
 const char *grd_optim_moment_name(const grd_optim *o, int k) { return k >= 0 && k < o->n_moments ? o->row->moments[k] : NULL; }
 void *grd_optim_moment(grd_optim *o, int k) { return k >= 0 && k < o->n_moments ? o->moment[k] : NULL; }
 int64_t *grd_optim_steps(grd_optim *o) { return o->steps; }
+void *grd_optim_ema(grd_optim *o) { return o->ema; }
+int64_t *grd_optim_ema_steps(grd_optim *o) { return &o->ema_steps; }
 
 double grd_optim_moved_bytes(const grd_optim *o)
 {
@@ -112,7 +133,7 @@ double grd_optim_moved_bytes(const grd_optim *o)
         grd_tensor t = grd_model_tensor(o->model, i);
         elements += t.trainable ? (double)grd_count(&t.shape) : 0;
     }
-    return elements * (3 + 2 * o->n_moments) * (double)grd_model_element(o->model);
+    return elements * (3 + 2 * o->n_moments + 2 * (o->ema != NULL)) * (double)grd_model_element(o->model);
 }
 
 const grd_option *grd_optim_options(const grd_optim *o, const void **values)
@@ -125,13 +146,27 @@ const grd_option *grd_optim_options(const grd_optim *o, const void **values)
 
 typedef struct run { int first, next; int64_t begin, end; } run; /* parameters first..next-1, elements begin..end-1 */
 
-/* The next run of trainable parameters after `r`; with `equal`, of one step count. */
-static bool next_run(const grd_optim *o, bool equal, run *r)
+typedef enum which {
+    TRAINED,       /* trainable parameters */
+    TRAINED_ALIKE, /* and of one step count */
+    RESTING        /* frozen ones that have moved before */
+} which;
+
+static bool belongs(const grd_optim *o, const grd_tensor *t, int i, which kind)
+{
+    return kind == RESTING ? !t->is_state && !t->trainable && o->steps[i] > 0 : t->trainable;
+}
+
+/* The next run of parameters of this kind after `r`. */
+static bool next_run(const grd_optim *o, which kind, run *r)
 {
     const grd_model *m = o->model;
     int i = r->next;
-    while (i < m->n_tensors && !grd_model_tensor(m, i).trainable)
-        i++;
+    for (; i < m->n_tensors; i++) {
+        grd_tensor t = grd_model_tensor(m, i);
+        if (belongs(o, &t, i, kind))
+            break;
+    }
     if (i == m->n_tensors)
         return false;
     r->first = i;
@@ -140,7 +175,7 @@ static bool next_run(const grd_optim *o, bool equal, run *r)
         grd_tensor t = grd_model_tensor(m, i);
         if (t.is_state) /* states lie in another arena: between parameters of one run there is nothing */
             continue;
-        if (!t.trainable || (equal && o->steps[i] != o->steps[r->first]))
+        if (!belongs(o, &t, i, kind) || (kind == TRAINED_ALIKE && o->steps[i] != o->steps[r->first]))
             break;
         r->end = t.offset + grd_count(&t.shape);
     }
@@ -173,7 +208,7 @@ static double gradient_norm(grd_optim *o, const grd_cpu_table *cpu, double scale
 {
     double sum = 0;
     run r = { 0 };
-    while (next_run(o, false, &r)) {
+    while (next_run(o, TRAINED, &r)) {
         const char *g = (const char *)o->model->grads + (size_t)r.begin * grd_model_element(o->model);
         norm_job job = { o, g, r.end - r.begin, scale, clip_value, o->partial, cpu };
         int64_t blocks = (job.n + BLOCK - 1) / BLOCK;
@@ -203,8 +238,11 @@ static grd_status not_finite(const grd_optim *o, double norm)
 /* ---- update ---- */
 
 typedef struct step_range {
-    void (*kernel)(const grd_step_job *, int64_t, int64_t);
+    void (*kernel)(const grd_step_job *, int64_t, int64_t);              /* NULL: nothing is updated */
+    void (*average)(void *, const void *, double, int64_t, int64_t);     /* NULL: no average is kept */
     const grd_step_job *job;
+    void *ema;
+    double share;  /* 1 - decay */
     int64_t from;
 } step_range;
 
@@ -212,6 +250,44 @@ static void update_range(void *ctx, int64_t begin, int64_t end)
 {
     const step_range *r = ctx;
     r->kernel(r->job, r->from + begin, r->from + end);
+}
+
+/* The average takes what the update has just written: memory is read and written once. */
+static void update_and_average_range(void *ctx, int64_t begin, int64_t end)
+{
+    const step_range *r = ctx;
+    for (int64_t at = r->from + begin, last = r->from + end; at < last; at += CACHED) {
+        int64_t next = last - at < CACHED ? last : at + CACHED;
+        if (r->kernel)
+            r->kernel(r->job, at, next);
+        r->average(r->ema, r->job->p, r->share, at, next);
+    }
+}
+
+/* All runs of a step. In the first that an average sees there is nothing to average with: it copies. */
+static void update_all(grd_optim *o, double lr, grd_step_job *job)
+{
+    grd_model *m = o->model;
+    const grd_cpu_table *cpu = grd_cpu();
+    bool wide = m->dtype == GRD_F64, average = o->ema && o->ema_steps > 0;
+    step_range range = { .job = job, .average = wide ? cpu->average_f64 : cpu->average_f32, .ema = o->ema,
+                         .share = 1 - o->ema_decay };
+    run r = { 0 };
+    while (average && next_run(o, RESTING, &r)) {
+        range.from = r.begin;
+        grd_parallel_for(m->threads, r.end - r.begin, GRAIN, update_and_average_range, &range);
+    }
+    range.kernel = o->row->kernel(cpu, wide);
+    r = (run){ 0 };
+    while (next_run(o, TRAINED_ALIKE, &r)) {
+        o->row->prepare(o->options, lr, o->steps[r.first] + 1, job);
+        range.from = r.begin;
+        grd_parallel_for(m->threads, r.end - r.begin, GRAIN, average ? update_and_average_range : update_range, &range);
+        for (int i = r.first; i < r.next; i++)
+            o->steps[i] += !m->graph->params.item[i].is_state;
+    }
+    if (o->ema && o->ema_steps++ == 0)
+        memcpy(o->ema, m->params, (size_t)m->param_elements * grd_model_element(m));
 }
 
 grd_status grd_optim_step(grd_optim *o, const grd_step_opts *opts, double *norm_out)
@@ -234,15 +310,7 @@ grd_status grd_optim_step(grd_optim *o, const grd_step_opts *opts, double *norm_
         *norm_out = raw;
     if (opts->clip_norm > 0 && norm > opts->clip_norm)
         job.factor = opts->clip_norm / (norm + 1e-6);
-    double lr = opts->lr == GRD_ZERO ? 0 : opts->lr != 0 ? opts->lr : grd_optim_lr(o);
-    run r = { 0 };
-    while (next_run(o, true, &r)) {
-        o->row->prepare(o->options, lr, o->steps[r.first] + 1, &job);
-        step_range range = { o->row->kernel(cpu, m->dtype == GRD_F64), &job, r.begin };
-        grd_parallel_for(m->threads, r.end - r.begin, GRAIN, update_range, &range);
-        for (int i = r.first; i < r.next; i++)
-            o->steps[i] += !m->graph->params.item[i].is_state;
-    }
+    update_all(o, opts->lr == GRD_ZERO ? 0 : opts->lr != 0 ? opts->lr : grd_optim_lr(o), &job);
     grd_model_touch(m);
     return GRD_OK;
 }

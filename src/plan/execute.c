@@ -121,9 +121,10 @@ static void run_step(grd_plan *p, plan_step *s, const grd_run *run)
     }
     if (s->ir->pack) {
         uint64_t version = p->model->version + 1;
-        if (s->packed == version && !run->params)
+        if (s->packed == version && s->packed_from == p->bound[GRD_BASE_PARAM])
             return;
-        s->packed = run->params ? 0 : version;
+        s->packed = version;
+        s->packed_from = p->bound[GRD_BASE_PARAM];
     }
     s->args.key.step = run->step;
     s->args.key.row = run->row;

@@ -13,7 +13,8 @@ typedef struct plan_step {
     const ir_step *ir;             /* names, shapes, implementation */
     grd_args args;                 /* pointers as of the last binding */
     plan_slot in[GRD_MAX_IN], out[GRD_MAX_OUT], next_state[GRD_MAX_STATE], save, scratch, dout[GRD_MAX_OUT], din[GRD_MAX_IN];
-    uint64_t packed;               /* version of the parameters + 1 when last run, for pack steps */
+    uint64_t packed;               /* version of the parameters + 1 when last run, for pack steps; and from which arena */
+    const void *packed_from;
     double seconds;                /* profile */
     int64_t runs;
 } plan_step;

@@ -1,4 +1,5 @@
-/* The best weights of a run, kept beside the model's in memory and given back when it ends. */
+/* The best weights of a run, kept beside the model's in memory and given back when it ends. With a moving average of the weights
+ * they are the average's, as evaluated; states are always the model's. */
 #include "train/trainer.h"
 
 #include "plan/model.h"
@@ -25,20 +26,14 @@ void grd_best_close(grd_trainer *t)
     grd_free(t->host, t->best.states);
 }
 
-/* Copies both arenas, from or to the model. */
-static void copy(grd_trainer *t, bool take)
+void grd_best_take(grd_trainer *t, double loss)
 {
     size_t element = grd_dtype_size(t->model->dtype);
     int64_t n;
-    void *params = grd_model_arena(t->model, &n);
-    memcpy(take ? t->best.params : params, take ? params : t->best.params, (size_t)n * element);
-    void *states = grd_model_state_arena(t->model, &n);
-    memcpy(take ? t->best.states : states, take ? states : t->best.states, (size_t)n * element);
-}
-
-void grd_best_take(grd_trainer *t, double loss)
-{
-    copy(t, true);
+    const void *params = grd_model_arena(t->model, &n), *average = grd_trainer_eval_params(t);
+    memcpy(t->best.params, average ? average : params, (size_t)n * element);
+    const void *states = grd_model_state_arena(t->model, &n);
+    memcpy(t->best.states, states, (size_t)n * element);
     t->best.loss = t->now.best_loss = loss;
     t->best.epoch = t->now.best_epoch = t->now.epoch;
     t->best.step = t->now.step;
@@ -48,6 +43,11 @@ void grd_best_give(grd_trainer *t)
 {
     if (t->best.step < 0)
         return;
-    copy(t, false);
+    size_t element = grd_dtype_size(t->model->dtype);
+    int64_t n;
+    void *params = grd_model_arena(t->model, &n);
+    memcpy(params, t->best.params, (size_t)n * element);
+    void *states = grd_model_state_arena(t->model, &n);
+    memcpy(states, t->best.states, (size_t)n * element);
     grd_model_touch(t->model);
 }

@@ -89,6 +89,7 @@ grd_status grd_evaluator_open(grd_evaluator *e, grd_model *model, const grd_eval
         return grd_fail(e->host, GRD_ERR_DATA, "%s: there are no samples to evaluate on", who);
     e->length = grd_dataset_length(opts->data);
     e->batch = opts->batch > 0 ? opts->batch : 32;
+    e->params = opts->params;
     e->compile.flags = debug;
     GRD_TRY(add_metrics(e, opts));
     grd_var root[1 + GRD_MAX_KEEP] = { e->compile.loss };
@@ -140,7 +141,7 @@ grd_status grd_evaluator_run(grd_evaluator *e)
     for (;;) {
         const grd_batch *batch;
         grd_shape shape[GRD_MAX_INPUTS];
-        grd_run run = { .no_commit = true };
+        grd_run run = { .no_commit = true, .params = e->params };
         grd_plan *plan;
         GRD_TRY(grd_loader_next(e->loader, &batch));
         if (!batch)

@@ -19,6 +19,7 @@ typedef struct grd_evaluator {
     int n_metrics;
     grd_var confusion;
     int64_t *counts, n_counts;                  /* NULL: not wanted */
+    const void *params;                         /* as grd_run.params */
 } grd_evaluator;
 
 /* Compiles the plans of the full and of the last short batch. The evaluator is zeroed before. */

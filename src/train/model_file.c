@@ -42,7 +42,8 @@ grd_status grd_model_load(grd_model *model, const char *path, const grd_load_opt
 typedef struct summary {
     const grd_value *root, *tensors;
     int64_t epoch, step, best_epoch;
-    double lr, best_loss;
+    double lr, best_loss, ema;     /* ema: decay of the average that the weights are, or that is beside them */
+    bool has_both;                 /* weights and their average */
     const char *optim, *stage;
     int64_t n_tensors, n_values;
     int moved;                     /* parameters with optimizer state */
@@ -57,6 +58,8 @@ static summary summarise(const grd_value *root)
     s.lr = grd_value_to_real(grd_value_get(root, "lr"), -1);
     s.best_epoch = grd_value_to_int(grd_value_get(ours, "best_epoch"), -1);
     s.best_loss = grd_value_to_real(grd_value_get(ours, "best_loss"), -1);
+    s.ema = grd_value_to_real(grd_value_get(ours, "ema"), -1);
+    s.has_both = grd_value_is(grd_value_get(root, "state_dict_ema"), GRD_VALUE_DICT);
     s.optim = grd_value_to_text(grd_value_get(ours, "optim"), NULL);
     s.stage = grd_value_to_text(grd_value_get(ours, "stage"), NULL);
     s.moved = grd_value_count(grd_value_find(root, "optimizer/state"));
@@ -106,6 +109,9 @@ static void print_rest(const summary *s, FILE *out)
         fprintf(out, "learning rate %g\n", s->lr);
     if (s->optim)
         fprintf(out, "optimizer %s, state of %d parameters\n", s->optim, s->moved);
+    if (s->ema > 0)
+        fprintf(out, s->has_both ? "moving average of the weights (ema %g) beside them, as state_dict_ema\n"
+                                 : "the weights are a moving average (ema %g)\n", s->ema);
     if (s->best_epoch > 0)
         fprintf(out, "best loss %.6g, epoch %lld\n", s->best_loss, (long long)s->best_epoch);
     if (!grd_value_is(s->root, GRD_VALUE_DICT) || s->root == s->tensors)
@@ -156,6 +162,10 @@ static grd_status print_json(grd_host *host, const char *path, const summary *s,
         json_object_set_new(root, "step", json_integer(s->step));
     if (s->lr >= 0)
         json_object_set_new(root, "lr", json_real(s->lr));
+    if (s->ema > 0) {
+        json_object_set_new(root, "ema", json_real(s->ema));
+        json_object_set_new(root, "ema_key", json_string(s->has_both ? "state_dict_ema" : "state_dict"));
+    }
     if (s->best_epoch > 0) {
         json_object_set_new(root, "best_epoch", json_integer(s->best_epoch));
         json_object_set_new(root, "best_loss", json_real(s->best_loss));

@@ -50,6 +50,7 @@ static grd_status resolve(grd_trainer *t, const grd_trainer_opts *opts)
     o->max_steps = int_or(o->max_steps, 0);
     o->clip_norm = real_or(o->clip_norm, 2);
     o->clip_value = real_or(o->clip_value, 0);
+    o->ema = real_or(o->ema, 0);
     o->patience = int_or(o->patience, 10);
     o->seed = o->seed ? o->seed : t->ctx->seed;
     GRD_TRY(check(t, "epochs", (double)o->epochs, 1));
@@ -84,6 +85,18 @@ static grd_status open_model(grd_trainer *t)
     return grd_ratio_outputs(t->model, t->opts.loss, t->opts.stage, "loss", &t->compile.loss, &unused);
 }
 
+static grd_status open_eval(grd_trainer *t)
+{
+    const grd_trainer_opts *o = &t->opts;
+    if (!o->val)
+        return GRD_OK;
+    grd_eval_opts eval = { .loss = o->loss, .data = o->val, .batch = o->eval_batch, .workers = o->workers,
+                           .pad_multiple = o->pad_multiple, .on_error = o->on_error, .params = grd_trainer_eval_params(t) };
+    memcpy(eval.metrics, o->metrics, sizeof eval.metrics);
+    memcpy(eval.metric_names, o->metric_names, sizeof eval.metric_names);
+    return grd_evaluator_open(&t->eval, t->model, &eval, o->seed, o->debug, o->stage);
+}
+
 static grd_status open_data(grd_trainer *t)
 {
     const grd_trainer_opts *o = &t->opts;
@@ -96,13 +109,7 @@ static grd_status open_data(grd_trainer *t)
                                .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error };
     GRD_TRY(grd_loader_new(t->ctx, o->train, &loader, &t->loader));
     t->now.batches = grd_loader_batches(t->loader);
-    if (!o->val)
-        return GRD_OK;
-    grd_eval_opts eval = { .loss = o->loss, .data = o->val, .batch = o->eval_batch, .workers = o->workers,
-                           .pad_multiple = o->pad_multiple, .on_error = o->on_error };
-    memcpy(eval.metrics, o->metrics, sizeof eval.metrics);
-    memcpy(eval.metric_names, o->metric_names, sizeof eval.metric_names);
-    return grd_evaluator_open(&t->eval, t->model, &eval, o->seed, o->debug, o->stage);
+    return GRD_OK;
 }
 
 static grd_status open_plans(grd_trainer *t)
@@ -130,6 +137,8 @@ static grd_status open_optim(grd_trainer *t)
     if (t->opts.max_steps && t->opts.max_steps < total)
         total = t->opts.max_steps;
     GRD_TRY(grd_optim_new(t->model, t->opts.optim, &t->optim));
+    if (t->opts.ema != 0)
+        GRD_TRY(grd_optim_set_ema(t->optim, t->opts.ema));
     return grd_schedule_new(t->ctx, t->opts.schedule, grd_optim_lr(t->optim), steps, total, &t->schedule);
 }
 
@@ -234,7 +243,7 @@ grd_status grd_trainer_new(grd_ctx *ctx, const grd_trainer_opts *opts, grd_train
     t->host = &ctx->host;
     grd_arena_init(&t->texts, t->host);
     grd_status status = resolve(t, opts);
-    grd_status (*const part[])(grd_trainer *) = { open_model, open_data, open_plans, open_optim, grd_best_open };
+    grd_status (*const part[])(grd_trainer *) = { open_model, open_data, open_optim, open_eval, open_plans, grd_best_open };
     for (size_t i = 0; status == GRD_OK && i < sizeof part / sizeof *part; i++)
         status = part[i](t);
     if (status == GRD_OK) {

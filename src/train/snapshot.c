@@ -1,4 +1,5 @@
-/* Checkpoints of a run. last.pth holds all that an exact resume needs, best.pth the best weights.
+/* Checkpoints of a run. last.pth holds all that an exact resume needs, best.pth the best weights. With a moving average last.pth
+ * holds the average beside the weights, as `state_dict_ema`; what is in best.pth is the average.
  *
  * Killed at any moment the two fit together: last.pth names the step of the best weights and is always written first; as long as
  * best.pth does not hold those weights, last.pth carries them itself (as `best_state`, or because they are its own). A best.pth
@@ -53,6 +54,9 @@ static void numbers_of(grd_trainer *t, number out[NUMBERS])
     memcpy(out, list, sizeof list);
 }
 
+/* What was evaluated at this step, if last.pth is of it: the average, else the weights. */
+static const char *evaluated_key(const grd_trainer *t) { return t->opts.ema > 0 ? "state_dict_ema" : "state_dict"; }
+
 /* What a resume must find unchanged: with other values there is no going on with the same bits. */
 static void conditions_of(const grd_trainer *t, const char *key[5], int64_t value[5])
 {
@@ -95,6 +99,8 @@ static grd_status put_ours(grd_trainer *t, grd_arena *arena, grd_value *root, bo
     SET(ours, "version", grd_value_text(arena, grd_version()));
     SET(ours, "stage", grd_value_text(arena, t->now.stage));
     SET(ours, "optim", grd_value_text(arena, grd_optim_name(t->optim)));
+    if (t->opts.ema > 0)
+        SET(ours, "ema", grd_value_real(arena, t->opts.ema));
     numbers_of(t, list);
     for (int i = 0; i < NUMBERS; i++)
         SET(ours, list[i].key, list[i].whole ? grd_value_int(arena, *list[i].whole) : grd_value_real(arena, *list[i].real));
@@ -115,7 +121,10 @@ static grd_status put_last(grd_trainer *t, grd_arena *arena, grd_value *root, bo
 {
     int64_t n;
     double lr = grd_schedule_lr(t->schedule, t->now.step);
-    SET(root, "state_dict", grd_state_dict(arena, t->model, grd_model_arena(t->model, &n), grd_model_state_arena(t->model, &n)));
+    const void *states = grd_model_state_arena(t->model, &n), *average = grd_trainer_eval_params(t);
+    SET(root, "state_dict", grd_state_dict(arena, t->model, grd_model_arena(t->model, &n), states));
+    if (average)
+        SET(root, "state_dict_ema", grd_state_dict(arena, t->model, average, states));
     SET(root, "optimizer", grd_optim_dict(arena, t->model, t->optim, lr));
     SET(root, "lr", grd_value_real(arena, lr));
     SET(root, "epoch", grd_value_int(arena, t->now.epoch));
@@ -146,6 +155,8 @@ static grd_status put_best(grd_trainer *t, grd_arena *arena, grd_value *root)
     SET(ours, "step", grd_value_int(arena, t->best.step));
     SET(ours, "best_epoch", grd_value_int(arena, t->best.epoch));
     SET(ours, "best_loss", grd_value_real(arena, t->best.loss));
+    if (t->opts.ema > 0)
+        SET(ours, "ema", grd_value_real(arena, t->opts.ema));
     return grd_value_set(arena, root, "gradus", ours);
 }
 
@@ -273,10 +284,26 @@ static grd_status get_best(grd_trainer *t, const char *path, const grd_value *ro
         return GRD_OK;
     const grd_value *dict = grd_value_find(root, "gradus/best_state");
     if (!grd_value_is(dict, GRD_VALUE_DICT) && t->best.step == t->now.step)
-        dict = grd_value_get(root, "state_dict");
+        dict = grd_value_get(root, evaluated_key(t));
     if (!grd_value_is(dict, GRD_VALUE_DICT))
         return best_from_file(t, path);
     return grd_state_dict_load(t->host, path, dict, t->model, NULL, t->best.params, t->best.states, NULL);
+}
+
+/* An average cannot be begun, or dropped, in the middle of a run: best losses are of the one or the other. */
+static grd_status get_average(grd_trainer *t, const char *path, const grd_value *root)
+{
+    const grd_value *dict = grd_value_get(root, "state_dict_ema");
+    bool then = grd_value_is(dict, GRD_VALUE_DICT), now = t->opts.ema > 0;
+    if (then != now)
+        return grd_fail(t->host, GRD_ERR_ARG, "%s: written by a run %s ema, this one has it %s: it cannot go on from there", path,
+                        then ? "with" : "without", now ? "on" : "off");
+    if (!now)
+        return GRD_OK;
+    int64_t n;
+    GRD_TRY(grd_state_dict_load(t->host, path, dict, t->model, NULL, grd_optim_ema(t->optim), grd_model_state_arena(t->model, &n), NULL));
+    *grd_optim_ema_steps(t->optim) = t->now.step;
+    return GRD_OK;
 }
 
 static grd_status get_last(grd_trainer *t, const char *path, const grd_value *root)
@@ -292,6 +319,7 @@ static grd_status get_last(grd_trainer *t, const char *path, const grd_value *ro
     GRD_TRY(grd_optim_dict_load(t->host, path, grd_value_get(root, "optimizer"), grd_value_get(ours, "optim_steps"), t->model,
                                 t->optim));
     GRD_TRY(get_numbers(t, path, ours));
+    GRD_TRY(get_average(t, path, root));
     GRD_TRY(get_best(t, path, root));
     return get_handlers(t, path, ours);
 }

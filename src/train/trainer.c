@@ -28,6 +28,7 @@ double grd_trainer_seconds(const grd_trainer *t) { return t->seconds_before + gr
 
 grd_model *grd_trainer_model(const grd_trainer *t) { return t->model; }
 const grd_train_state *grd_trainer_state(const grd_trainer *t) { return &t->now; }
+const void *grd_trainer_eval_params(const grd_trainer *t) { return grd_optim_ema(t->optim); }
 grd_ctx *grd_trainer_ctx(const grd_trainer *t) { return t->ctx; }
 void grd_trainer_stop(grd_trainer *t) { t->stop_asked = true; }
 void grd_trainer_checkpoint(grd_trainer *t) { t->checkpoint_asked = true; }

@@ -55,7 +55,7 @@ double grd_trainer_seconds(const grd_trainer *trainer);
 /* best.c */
 grd_status grd_best_open(grd_trainer *trainer);
 void grd_best_close(grd_trainer *trainer);
-void grd_best_take(grd_trainer *trainer, double loss);   /* the model's values, now */
+void grd_best_take(grd_trainer *trainer, double loss);   /* what was evaluated, now */
 void grd_best_give(grd_trainer *trainer);                /* back into the model, if there are any */
 
 /* snapshot.c: last.pth and best.pth */

@@ -1,4 +1,4 @@
-/* Optimizers step as PyTorch's do, on float and double models, and leave everything alone when a gradient is not a number. */
+/* Optimizers step and average as PyTorch's do, on float and double models, and leave everything alone when a gradient is not a number. */
 #include <gradus/nn.h>
 #include <gradus/optim.h>
 
@@ -346,6 +346,131 @@ static void thread_count_does_not_change_a_bit(void **state)
     }
 }
 
+/* ---- moving average ---- */
+
+/* Six numbers as PyTorch's AveragedModel has them after so many updates, in double: copied first, then averaged. */
+static void average_loop(const fixture *f, int updates, double decay, double average[6])
+{
+    for (int i = 0; i < 6; i++) {
+        grd_tensor t;
+        int64_t e;
+        locate(f, i, &t, &e);
+        double p = get(t.data, t.dtype, e);
+        average[i] = updates == 1 ? p : decay * average[i] + (1 - decay) * p;
+    }
+}
+
+static void expect_average(const fixture *f, grd_optim *o, const double average[6])
+{
+    for (int i = 0; i < 6; i++) {
+        grd_tensor t;
+        int64_t e;
+        locate(f, i, &t, &e);
+        double found = get(grd_optim_ema(o), t.dtype, t.offset + e), bound = t.dtype == GRD_F64 ? 1e-14 : 3e-7;
+        if (!(fabs(found - average[i]) <= bound))
+            fail_msg("average %d is %.17g, expected %.17g", i, found, average[i]);
+    }
+}
+
+static void the_average_is_that_of_a_plain_loop_with_every_optimizer(void **state)
+{
+    (void)state;
+    for (int which = 0; which < N_GOLDENS * 4; which++) {
+        const golden *g = &goldens[which / 4];
+        fixture f = make(which & 1 ? GRD_F64 : GRD_F32, 1 + (which >> 1 & 1), 2, 1, NULL);
+        grd_optim *o = open_optim(&f, g->spec);
+        double average[6];
+        assert_null(grd_optim_ema(o));
+        assert_int_equal(grd_optim_set_ema(o, 0.7), GRD_OK);
+        set_start(&f); /* after: the first update copies */
+        for (int t = 0; t < 5; t++) {
+            set_gradient(&f, t, 3);
+            assert_int_equal(grd_optim_step(o, &(grd_step_opts){ .weight = 3, .clip_norm = g->clip }, NULL), GRD_OK);
+            average_loop(&f, t + 1, 0.7, average);
+            expect_average(&f, o, average);
+        }
+        assert_int_equal(*grd_optim_ema_steps(o), 5);
+        int64_t n, used = 0;
+        grd_model_arena(f.m, &n);
+        for (int64_t i = 0; i < n; i++)
+            used += get(grd_optim_ema(o), named(&f, "a").dtype, i) != 0;
+        assert_int_equal(used, 6); /* gaps stay zero */
+        grd_close(f.ctx);
+    }
+}
+
+/* "a" rests in steps 0 and 1 and from 5 on, its average follows it all the time. */
+static void the_average_of_frozen_parameters_is_pytorch_s(void **state)
+{
+    (void)state;
+    fixture f = make(GRD_F64, 1, 2, 1, NULL);
+    grd_optim *o = open_optim(&f, "adam lr=0.05");
+    double average[6];
+    set_start(&f);
+    assert_int_equal(grd_optim_set_ema(o, 0.7), GRD_OK);
+    grd_model_freeze(f.m, "a", true);
+    for (int t = 0; t < 8; t++) {
+        if (t == 2 || t == 5)
+            grd_model_freeze(f.m, "a", t == 5);
+        set_gradient(&f, t, 1);
+        assert_int_equal(grd_optim_step(o, &(grd_step_opts){ 0 }, NULL), GRD_OK);
+        average_loop(&f, t + 1, 0.7, average);
+        expect_average(&f, o, average);
+        if (t < 2)
+            assert_true(average[0] == sin(1.0) && get(grd_optim_ema(o), GRD_F64, named(&f, "a").offset) == sin(1.0));
+    }
+    grd_close(f.ctx);
+}
+
+static void an_average_changes_no_weight_and_no_thread_count_changes_it(void **state)
+{
+    (void)state;
+    const int64_t n = 150001;
+    static const char *const spec[] = { "sgd lr=0.1 momentum=0.9 nesterov=true", "adamw lr=0.01", "adam lr=0.01 amsgrad=true" };
+    for (int which = 0; which < 3; which++) {
+        fixture f[4]; /* without; with, on 1, 2 and 3 threads */
+        grd_optim *o[4];
+        for (int k = 0; k < 4; k++) {
+            f[k] = make(GRD_F32, k ? k : 1, n, 70000, NULL);
+            o[k] = open_optim(&f[k], spec[which]);
+            if (k)
+                assert_int_equal(grd_optim_set_ema(o[k], 0.9), GRD_OK);
+            for (int t = 0; t < 4; t++) {
+                if (t == 2)
+                    grd_model_freeze(f[k].m, "b", true); /* it rests, and is averaged on */
+                for (int64_t i = 0; i < n; i++)
+                    put(named(&f[k], "a").grad, GRD_F32, i, sin((double)i * 0.7 + t));
+                for (int64_t i = 0; i < 70000; i++)
+                    put(named(&f[k], "b").grad, GRD_F32, i, 3 * cos((double)i * 0.3 - t));
+                assert_int_equal(grd_optim_step(o[k], &(grd_step_opts){ .clip_norm = 2 }, NULL), GRD_OK);
+            }
+        }
+        int64_t size;
+        const void *plain = grd_model_arena(f[0].m, &size);
+        for (int k = 1; k < 4; k++) {
+            assert_memory_equal(plain, grd_model_arena(f[k].m, &size), sizeof(float) * (size_t)size);
+            assert_memory_equal(grd_optim_ema(o[1]), grd_optim_ema(o[k]), sizeof(float) * (size_t)size);
+        }
+        assert_memory_not_equal(plain, grd_optim_ema(o[1]), sizeof(float) * (size_t)size);
+        for (int k = 0; k < 4; k++)
+            grd_close(f[k].ctx);
+    }
+}
+
+static void a_decay_must_be_between_0_and_1(void **state)
+{
+    (void)state;
+    fixture f = make(GRD_F32, 1, 2, 1, NULL);
+    grd_optim *o = open_optim(&f, "adam");
+    const double bad[] = { 0, 1, -0.5, 1.5, NAN };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(grd_optim_set_ema(o, bad[i]), GRD_ERR_ARG);
+        assert_non_null(strstr(grd_error(f.ctx), "expected a decay above 0 and below 1"));
+        assert_null(grd_optim_ema(o));
+    }
+    grd_close(f.ctx);
+}
+
 /* ---- specs, life, memory ---- */
 
 static void specs_are_read_and_faults_explained(void **state)
@@ -425,13 +550,16 @@ static void a_refused_allocation_is_an_error_and_leaks_nothing(void **state)
         int before = m.live;
         m.left = fail;
         grd_status status = grd_optim_new(f.m, "adam lr=0.1", &o);
-        m.left = -1;
-        done = status == GRD_OK;
-        if (!done) {
-            assert_int_equal(status, GRD_ERR_MEMORY);
+        if (status != GRD_OK) {
             assert_null(o);
             assert_int_equal(m.live, before);
+        } else {
+            status = grd_optim_set_ema(o, 0.9);
         }
+        m.left = -1;
+        done = status == GRD_OK;
+        if (!done)
+            assert_int_equal(status, GRD_ERR_MEMORY);
         grd_close(f.ctx);
         assert_int_equal(m.live, 0);
         assert_true(fail < 20);
@@ -444,6 +572,7 @@ static void steps_allocate_nothing(void **state)
     meter m = { -1, 0, 0 };
     fixture f = make(GRD_F32, 2, 40000, 50000, &(grd_allocator){ meter_alloc, meter_free, &m });
     grd_optim *o = open_optim(&f, "adamw lr=0.1");
+    assert_int_equal(grd_optim_set_ema(o, 0.9), GRD_OK);
     int before = m.made;
     for (int t = 0; t < 10; t++)
         assert_int_equal(grd_optim_step(o, &(grd_step_opts){ .clip_norm = 1, .clip_value = 1 }, NULL), GRD_OK);
@@ -462,6 +591,10 @@ int main(void)
         cmocka_unit_test(a_bad_gradient_changes_nothing_and_is_named),
         cmocka_unit_test(frozen_parameters_rest_and_begin_afresh),
         cmocka_unit_test(thread_count_does_not_change_a_bit),
+        cmocka_unit_test(the_average_is_that_of_a_plain_loop_with_every_optimizer),
+        cmocka_unit_test(the_average_of_frozen_parameters_is_pytorch_s),
+        cmocka_unit_test(an_average_changes_no_weight_and_no_thread_count_changes_it),
+        cmocka_unit_test(a_decay_must_be_between_0_and_1),
         cmocka_unit_test(specs_are_read_and_faults_explained),
         cmocka_unit_test(a_rate_of_zero_is_not_the_base_rate),
         cmocka_unit_test(a_refused_allocation_is_an_error_and_leaks_nothing),

@@ -85,6 +85,8 @@ static void the_optimizer_moves_parameters_moments_and_gradients(void **state)
     assert_true(grd_optim_moved_bytes(optim) == 4 * 7 * params); /* read p g m v, write p m v */
     grd_model_freeze(t.model, "first", true);
     assert_true(grd_optim_moved_bytes(optim) == 4 * 7 * (OUT * HIDDEN + OUT));
+    assert_int_equal(grd_optim_set_ema(optim, 0.9), GRD_OK);
+    assert_true(grd_optim_moved_bytes(optim) == 4 * 9 * (OUT * HIDDEN + OUT)); /* and its average, read and written */
     assert_int_equal(grd_optim_new(t.model, "sgd", &optim), GRD_OK);
     assert_true(grd_optim_moved_bytes(optim) == 4 * 3 * (OUT * HIDDEN + OUT));
     grd_close(t.ctx);

@@ -121,6 +121,9 @@ typedef struct grd_attend_job {
     X(void, adam_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
     X(void, sgd_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
     X(void, sgd_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
+    /* moving average, elements begin..end-1: e += weight (p - e) */                                               \
+    X(void, average_f32, (void *e, const void *p, double weight, int64_t begin, int64_t end))                      \
+    X(void, average_f64, (void *e, const void *p, double weight, int64_t begin, int64_t end))                      \
     /* sum of (cut(g scale))^2 over n elements, in 8 lanes that are added in a fixed order */                      \
     X(double, squares_f32, (const void *g, int64_t n, double scale, double clip_value))                            \
     X(double, squares_f64, (const void *g, int64_t n, double scale, double clip_value))                            \

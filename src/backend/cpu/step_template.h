@@ -54,6 +54,15 @@ void GRD_KERNEL_T(sgd)(const grd_step_job *j, int64_t begin, int64_t end)
     }
 }
 
+void GRD_KERNEL_T(average)(void *memory, const void *parameters, double weight, int64_t begin, int64_t end)
+{
+    T *restrict e = memory;
+    const T *restrict p = parameters;
+    const T share = (T)weight;
+    for (int64_t i = begin; i < end; i++)
+        e[i] += share * (p[i] - e[i]);
+}
+
 double GRD_KERNEL_T(squares)(const void *memory, int64_t n, double scale, double clip_value)
 {
     const T *g = memory;
