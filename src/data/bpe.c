@@ -29,7 +29,8 @@ static int by_id(const void *a, const void *b)
 
 grd_status grd_bpe_add_special(grd_bpe *bpe, int32_t id)
 {
-    int32_t *special = grd_grow(bpe->host, bpe->special, sizeof id * (size_t)bpe->specials, sizeof id * ((size_t)bpe->specials + 1));
+    int32_t *special =
+        grd_grow(bpe->host, bpe->special, sizeof id * (size_t)bpe->specials, sizeof id * ((size_t)bpe->specials + 1));
     if (!special)
         return GRD_ERR_MEMORY;
     special[bpe->specials++] = id;

@@ -1,5 +1,5 @@
-/* tokenizer.json: written in the layout of Python's `tokenizers`, read with every id and merge checked. Tokens are texts there, in
- * which a code point stands for each byte. */
+/* tokenizer.json: written in the layout of Python's `tokenizers`, read with every id and merge checked. Tokens are texts there,
+ * in which a code point stands for each byte. */
 #include "data/tokenize.h"
 
 #include "base/file.h"
@@ -51,7 +51,8 @@ static void put_specials(grd_bytes *b, const grd_bpe *bpe)
         const char *text = grd_vocab_text(&bpe->vocab, bpe->special[k], &size);
         grd_bytes_print(b, "%s\n    {\"id\": %d, \"content\": ", k ? "," : "", bpe->special[k]);
         put_quoted(b, text, size);
-        grd_bytes_text(b, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}");
+        grd_bytes_text(
+            b, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}");
     }
 }
 
@@ -62,13 +63,16 @@ static void put_all(grd_bytes *b, const grd_bpe *bpe)
     grd_bytes_text(b, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [");
     put_specials(b, bpe);
     grd_bytes_text(b, "],\n  \"normalizer\": null,\n");
-    grd_bytes_print(b, "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": %s, \"trim_offsets\": true, \"use_regex\": true},\n",
+    grd_bytes_print(b,
+                    "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": %s, \"trim_offsets\": true, "
+                    "\"use_regex\": true},\n",
                     bpe->prefix_space ? "true" : "false");
     grd_bytes_text(b, "  \"post_processor\": null,\n  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, "
                       "\"trim_offsets\": true, \"use_regex\": true},\n");
-    grd_bytes_text(b, "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null,\n"
-                      "    \"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
-                      "    \"vocab\": {");
+    grd_bytes_text(
+        b, "  \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null,\n"
+           "    \"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
+           "    \"vocab\": {");
     for (int32_t id = 0; id < bpe->vocab.n; id++) {
         grd_bytes_text(b, id ? ",\n      " : "\n      ");
         put_token(b, bpe, id, code);
@@ -148,7 +152,8 @@ static void token_bytes(const reader *r, const char *token, char *bytes, ptrdiff
 static grd_status check_parts(const reader *r, const json_t *root)
 {
     const json_t *model = json_object_get(root, "model"), *pre = json_object_get(root, "pre_tokenizer");
-    const char *type = json_string_value(json_object_get(model, "type")), *split = json_string_value(json_object_get(pre, "type"));
+    const char *type = json_string_value(json_object_get(model, "type")),
+               *split = json_string_value(json_object_get(pre, "type"));
     static const char *const off[] = { "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
                                        "ignore_merges" };
     if (type && strcmp(type, "BPE") != 0)
@@ -157,8 +162,8 @@ static grd_status check_parts(const reader *r, const json_t *root)
     if (normalizer && !json_is_null(normalizer))
         return grd_fail(r->host, GRD_ERR_UNSUPPORTED, "%s: it has a normalizer, expected none", r->name);
     if (!split || strcmp(split, "ByteLevel") != 0 || json_is_false(json_object_get(pre, "use_regex")))
-        return grd_fail(r->host, GRD_ERR_UNSUPPORTED, "%s: a pre-tokenizer of type %.40s, expected ByteLevel with its regex", r->name,
-                        split ? split : "null");
+        return grd_fail(r->host, GRD_ERR_UNSUPPORTED, "%s: a pre-tokenizer of type %.40s, expected ByteLevel with its regex",
+                        r->name, split ? split : "null");
     for (size_t k = 0; k < sizeof off / sizeof *off; k++) {
         const json_t *value = json_object_get(model, off[k]);
         bool empty = json_is_string(value) && !*json_string_value(value);
@@ -278,7 +283,8 @@ static grd_status add_merges(reader *r, const json_t *merges)
         bool found = find_merge(r, bytes, a, na, b, &r->bpe->merge[r->bpe->merges]);
         grd_free(r->host, bytes);
         if (!found)
-            return grd_fail(r->host, GRD_ERR_FORMAT, "%s: merge %zu: its tokens or what they make are not in the vocabulary", r->name, k + 1);
+            return grd_fail(r->host, GRD_ERR_FORMAT, "%s: merge %zu: its tokens or what they make are not in the vocabulary",
+                            r->name, k + 1);
         r->bpe->merges++;
     }
     return GRD_OK;

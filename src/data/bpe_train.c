@@ -1,7 +1,7 @@
 /* Training of byte-pair encoding: counts of neighbours are kept as words change, the most frequent pair is on top of a heap.
  *
- * To give the merges that `tokenizers` gives, ties go to the smaller ids, and a pair keeps the list of words where it was last seen
- * to grow: a heap entry owns that list, later ones have lists of their own. */
+ * To give the merges that `tokenizers` gives, ties go to the smaller ids, and a pair keeps the list of words where it was last
+ * seen to grow: a heap entry owns that list, later ones have lists of their own. */
 #include "data/tokenize.h"
 
 #include <stdlib.h>
@@ -256,7 +256,8 @@ static grd_status first_tokens(grd_bpe *bpe, const char *const *special)
         size_t size = strlen(special[k]);
         GRD_TRY(grd_vocab_add(&bpe->vocab, special[k], size, &id));
         if (id != k || size < 2)
-            return grd_fail(bpe->host, GRD_ERR_ARG, "special token \"%s\": expected two bytes or more, and each token once", special[k]);
+            return grd_fail(bpe->host, GRD_ERR_ARG, "special token \"%s\": expected two bytes or more, and each token once",
+                            special[k]);
         GRD_TRY(grd_bpe_add_special(bpe, id));
     }
     grd_bpe_alphabet(code);
@@ -309,8 +310,8 @@ static grd_status train(trainer *t, const grd_counts *counts, const grd_bpe_opts
     GRD_TRY(first_tokens(t->bpe, opts->special));
     int32_t base = t->bpe->vocab.n, max_merges = opts->vocab_size - base;
     if (max_merges < 0)
-        return grd_fail(t->host, GRD_ERR_ARG, "vocab_size %d, expected at least %d: 256 bytes and the special tokens", opts->vocab_size,
-                        base);
+        return grd_fail(t->host, GRD_ERR_ARG, "vocab_size %d, expected at least %d: 256 bytes and the special tokens",
+                        opts->vocab_size, base);
     grd_free(t->host, t->bpe->merge);
     t->bpe->merge = GRD_NEW_N(t->host, grd_bpe_merge, max_merges);
     if (!t->bpe->merge)

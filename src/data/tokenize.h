@@ -1,7 +1,7 @@
 /* Text to token ids: vocabularies of characters and words, and byte-pair encoding. Knows nothing of data sets.
  *
- * All go the same way: count the pieces of the training text (grd_counts), make a vocabulary or a grd_bpe of the counts, encode. What
- * encodes is only read, so any number of threads may share it. */
+ * All go the same way: count the pieces of the training text (grd_counts), make a vocabulary or a grd_bpe of the counts, encode.
+ * What encodes is only read, so any number of threads may share it. */
 #ifndef GRD_DATA_TOKENIZE_H
 #define GRD_DATA_TOKENIZE_H
 
@@ -55,8 +55,8 @@ typedef struct grd_vocab_opts {
 /* Special tokens, then characters by code point, or words from the most frequent one on (equally frequent ones by their bytes).
  * The vocab is initialised here; on failure nothing is left to free. */
 grd_status grd_vocab_make(const grd_counts *counts, const grd_vocab_opts *opts, grd_vocab *vocab);
-/* Ids of the text's pieces; `unknown` (>= 0, or -1 to leave them out) for those that are not there. *n counts all of them, the first
- * `room` are written. Allocates nothing. */
+/* Ids of the text's pieces; `unknown` (>= 0, or -1 to leave them out) for those that are not there. *n counts all of them, the
+ * first `room` are written. Allocates nothing. */
 void grd_vocab_encode(const grd_vocab *vocab, grd_pieces kind, int32_t unknown, const char *text, size_t size, int32_t *ids,
                       size_t room, size_t *n);
 
@@ -91,16 +91,17 @@ void grd_bpe_free(grd_bpe *bpe);
 bool grd_bpe_is_special(const grd_bpe *bpe, int32_t id);
 int32_t grd_bpe_special(const grd_bpe *bpe, const char *text); /* its id; -1 = no special token */
 
-/* Special tokens are never found in a text: who wants them puts their ids. *n counts all ids, the first `room` are written; never more
- * than `size` (+ 1 with prefix_space). `host` is the calling thread's: pieces of more than 128 bytes (and prefix_space) take memory from it,
- * given back before return. */
-grd_status grd_bpe_encode(const grd_bpe *bpe, grd_host *host, const char *text, size_t size, int32_t *ids, size_t room, size_t *n);
-/* The bytes of the tokens; special ones are left out unless `specials`. *size counts all bytes, the first `room` are written. An id
- * outside of the vocabulary is left out. */
+/* Special tokens are never found in a text: who wants them puts their ids. *n counts all ids, the first `room` are written; never
+ * more than `size` (+ 1 with prefix_space). `host` is the calling thread's: pieces of more than 128 bytes (and prefix_space) take
+ * memory from it, given back before return. */
+grd_status grd_bpe_encode(const grd_bpe *bpe, grd_host *host, const char *text, size_t size, int32_t *ids, size_t room,
+                          size_t *n);
+/* The bytes of the tokens; special ones are left out unless `specials`. *size counts all bytes, the first `room` are written. An
+ * id outside of the vocabulary is left out. */
 void grd_bpe_decode(const grd_bpe *bpe, const int32_t *ids, size_t n, bool specials, char *text, size_t room, size_t *size);
 
-/* tokenizer.json, as Python's `tokenizers` reads and writes it. Other models, normalizers and pre-tokenizers than ours are refused
- * with a sentence. */
+/* tokenizer.json, as Python's `tokenizers` reads and writes it. Other models, normalizers and pre-tokenizers than ours are
+ * refused with a sentence. */
 grd_status grd_bpe_write(grd_host *host, const char *path, const grd_bpe *bpe);
 grd_status grd_bpe_read(grd_host *host, const char *path, grd_bpe *bpe);
 grd_status grd_bpe_parse(grd_host *host, const char *name, const void *json, size_t size, grd_bpe *bpe);

@@ -75,7 +75,8 @@ static grd_status grow(reader *r, void **item, size_t used, size_t *room, size_t
     size_t wanted = *room ? *room + *room / 2 : 1024;
     void *larger = wanted > SIZE_MAX / size ? NULL : grd_alloc_raw(r->csv->host, wanted * size);
     if (!larger)
-        return grd_fail(r->csv->host, GRD_ERR_MEMORY, "%s: out of memory at line %llu", r->csv->name, (unsigned long long)r->line);
+        return grd_fail(r->csv->host, GRD_ERR_MEMORY, "%s: out of memory at line %llu", r->csv->name,
+                        (unsigned long long)r->line);
     if (used)
         memcpy(larger, *item, used * size);
     grd_free(r->csv->host, *item);
@@ -129,8 +130,9 @@ static grd_status read_quoted(reader *r, char **stop)
         return GRD_OK;
     char text[GRD_PRINTABLE];
     grd_printable(r->next, strcspn(r->next, "\r\n"), text);
-    return grd_fail(r->csv->host, GRD_ERR_FORMAT, "%s: line %llu: \"%s\" after a closing quote, expected the separator or the line's end",
-                    r->csv->name, (unsigned long long)r->line, text);
+    return grd_fail(r->csv->host, GRD_ERR_FORMAT,
+                    "%s: line %llu: \"%s\" after a closing quote, expected the separator or the line's end", r->csv->name,
+                    (unsigned long long)r->line, text);
 }
 
 static grd_status read_plain(reader *r, char **stop)
@@ -270,7 +272,8 @@ static grd_status check_opts(const grd_csv *csv)
     const grd_csv_opts *o = &csv->opts;
     bool bad = (o->separator && strchr("\"\r\n", o->separator)) || (o->comment && strchr("\"\r\n", o->comment));
     if (bad || (o->separator && o->separator == o->comment))
-        return grd_fail(csv->host, GRD_ERR_ARG, "%s: separator and comment must be two bytes other than quote and line end", csv->name);
+        return grd_fail(csv->host, GRD_ERR_ARG, "%s: separator and comment must be two bytes other than quote and line end",
+                        csv->name);
     if (o->point != '.' && o->point != ',')
         return grd_fail(csv->host, GRD_ERR_ARG, "%s: decimal point '%c', expected . or ,", csv->name, o->point);
     return GRD_OK;

@@ -12,7 +12,8 @@ typedef struct grd_csv_opts {
     bool no_header; /* the first line is data */
     bool no_quotes; /* quotes are bytes like others, as in lists of sentences between tabs */
     bool trim;      /* blanks around cells are not part of them */
-    const char *const *missing; /* ends with NULL: cells that stand for no value; NULL = grd_csv_missing_words */
+    const char *const *missing; /* ends with NULL: cells that stand for no value (not copied: they outlive
+                                   the grd_csv); NULL = grd_csv_missing_words */
 } grd_csv_opts;
 
 /* "", "NA", "N/A", "nan", "NaN", "null", "?", NULL */
@@ -40,7 +41,8 @@ typedef struct grd_csv {
 /* Blank lines are passed over. A row of another number of cells than the first, text after a closing quote, a quote that is never
  * closed, a zero byte and UTF-16 are errors that say the line. On failure nothing is left to close. */
 grd_status grd_csv_read(grd_host *host, const char *path, const grd_csv_opts *opts, grd_csv *csv); /* opts may be NULL */
-grd_status grd_csv_parse(grd_host *host, const char *name, const void *bytes, size_t size, const grd_csv_opts *opts, grd_csv *csv);
+grd_status grd_csv_parse(grd_host *host, const char *name, const void *bytes, size_t size, const grd_csv_opts *opts,
+                         grd_csv *csv);
 void grd_csv_close(grd_csv *csv);
 
 static inline const char *grd_csv_cell(const grd_csv *csv, int64_t row, int column)

@@ -172,8 +172,8 @@ static grd_status collect(const grd_csv *csv, int column, int most, table *t, bo
         if (*slot)
             continue;
         if (t->n == most)
-            return grd_fail(csv->host, GRD_ERR_FORMAT, "%s: line %llu: column \"%s\" has more than %d different values", csv->name,
-                            (unsigned long long)csv->row[i].line,
+            return grd_fail(csv->host, GRD_ERR_FORMAT, "%s: line %llu: column \"%s\" has more than %d different values",
+                            csv->name, (unsigned long long)csv->row[i].line,
                             grd_printable(csv->column[column], strlen(csv->column[column]), name), most);
         t->text[t->n++] = cell;
         *slot = t->n;

@@ -1,5 +1,5 @@
-/* Arrays of NumPy: .npy (versions 1 to 3) and .npz, read from bytes that nobody has to trust, and written. The header is parsed as
- * the small literal it is; nothing in it is executed. */
+/* Arrays of NumPy: .npy (versions 1 to 3) and .npz, read from bytes that nobody has to trust, and written. The header is parsed
+ * as the small literal it is; nothing in it is executed. */
 #ifndef GRD_FORMAT_NPY_H
 #define GRD_FORMAT_NPY_H
 

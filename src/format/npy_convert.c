@@ -104,7 +104,8 @@ grd_status grd_npy_convert(const grd_npy *npy, const char *name, int64_t first, 
         element e = element_at(npy, first + i);
         if (!store(&e, to, out, i))
             return grd_fail(npy->host, GRD_ERR_DATA, "%s: element %lld of %s is %s%.17g, which %s cannot hold", name,
-                            (long long)(first + i), grd_npy_name(npy->type), e.above ? "more than " : "", e.value, grd_dtype_name(to));
+                            (long long)(first + i), grd_npy_name(npy->type), e.above ? "more than " : "", e.value,
+                            grd_dtype_name(to));
     }
     return GRD_OK;
 }

@@ -10,8 +10,9 @@ static const struct {
     char code; /* as in descr */
     unsigned char size;
 } types[] = {
-    { "bool", 'b', 1 },  { "uint8", 'u', 1 },  { "int8", 'i', 1 },   { "uint16", 'u', 2 },  { "int16", 'i', 2 },   { "uint32", 'u', 4 },
-    { "int32", 'i', 4 }, { "uint64", 'u', 8 }, { "int64", 'i', 8 },  { "float16", 'f', 2 }, { "float32", 'f', 4 }, { "float64", 'f', 8 },
+    { "bool", 'b', 1 },  { "uint8", 'u', 1 },   { "int8", 'i', 1 },    { "uint16", 'u', 2 },
+    { "int16", 'i', 2 }, { "uint32", 'u', 4 },  { "int32", 'i', 4 },   { "uint64", 'u', 8 },
+    { "int64", 'i', 8 }, { "float16", 'f', 2 }, { "float32", 'f', 4 }, { "float64", 'f', 8 },
 };
 enum { TYPES = sizeof types / sizeof *types };
 
@@ -78,7 +79,8 @@ static grd_status refuse_type(const header *h, const char *descr)
     switch (descr[strspn(descr, "<>=|")]) {
     case 'O':
         return grd_fail(h->npy->host, GRD_ERR_UNSUPPORTED,
-                        "%s: an array of Python objects (pickles), which are never loaded; save it as an array of numbers", h->name);
+                        "%s: an array of Python objects (pickles), which are never loaded; save it as an array of numbers",
+                        h->name);
     case 'U': case 'S': case 'a':
         what = "text";
         break;
@@ -196,8 +198,9 @@ static grd_status check_size(const header *h, size_t left)
     bytes = empty ? 0 : bytes;
     npy->count = (int64_t)(bytes / grd_npy_size(npy->type));
     if (!fits || bytes > left)
-        return grd_fail(npy->host, GRD_ERR_FORMAT, "%s: the shape in the header takes more than the %zu bytes behind it: the file was cut off",
-                        h->name, left);
+        return grd_fail(npy->host, GRD_ERR_FORMAT,
+                        "%s: the shape in the header takes more than the %zu bytes behind it: the file was cut off", h->name,
+                        left);
     if (bytes < left)
         return grd_fail(npy->host, GRD_ERR_FORMAT, "%s: %zu bytes after the last element", h->name, left - (size_t)bytes);
     return GRD_OK;

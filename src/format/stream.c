@@ -129,8 +129,8 @@ static grd_status run_xz(grd_stream *s, uint8_t *out, size_t want, size_t *got)
     case LZMA_MEM_ERROR:
         return grd_fail(s->host, GRD_ERR_MEMORY, "%s: out of memory while unpacking xz", s->name);
     case LZMA_MEMLIMIT_ERROR:
-        return grd_fail(s->host, GRD_ERR_FORMAT, "%s: unpacking this xz stream takes %llu MB of memory, expected at most %llu", s->name,
-                        (unsigned long long)(lzma_memusage(&s->xz) >> 20), (unsigned long long)(xz_memory >> 20));
+        return grd_fail(s->host, GRD_ERR_FORMAT, "%s: unpacking this xz stream takes %llu MB of memory, expected at most %llu",
+                        s->name, (unsigned long long)(lzma_memusage(&s->xz) >> 20), (unsigned long long)(xz_memory >> 20));
     case LZMA_OPTIONS_ERROR:
         return grd_fail(s->host, GRD_ERR_UNSUPPORTED, "%s: the xz stream uses a filter that is not known here", s->name);
     default:

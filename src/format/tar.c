@@ -1,5 +1,5 @@
-/* Tar: blocks of 512 bytes; a header, then the bytes, padded. Entries of type L (GNU), x and g (PAX) say something about the next one
- * or all that follow. (POSIX.1-2001, pax; GNU tar's manual, "Basic Tar Format") */
+/* Tar: blocks of 512 bytes; a header, then the bytes, padded. Entries of type L (GNU), x and g (PAX) say something about the next
+ * one or all that follow. (POSIX.1-2001, pax; GNU tar's manual, "Basic Tar Format") */
 #include "format/tar.h"
 
 #include "format/stream.h"

@@ -1,5 +1,5 @@
-/* Tar archives read as a stream, plain, gzipped or xz: ustar, GNU's long names, PAX. Nothing is ever unpacked to disk and names are
- * given as they are. Memory is bounded whatever the archive says. */
+/* Tar archives read as a stream, plain, gzipped or xz: ustar, GNU's long names, PAX. Nothing is ever unpacked to disk and names
+ * are given as they are. Memory is bounded whatever the archive says. */
 #ifndef GRD_FORMAT_TAR_H
 #define GRD_FORMAT_TAR_H
 

@@ -46,6 +46,7 @@ static void mutated_json_never_does_harm(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(mutated_texts_come_back), cmocka_unit_test(mutated_json_never_does_harm) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(mutated_texts_come_back),
+                                        cmocka_unit_test(mutated_json_never_does_harm) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Tokens: pieces are where they should be, vocabularies in their order, byte-pair encoding gives text back and survives its JSON. */
+/* Tokens: pieces where they should be, vocabularies in order, byte-pair encoding gives text back and survives its JSON. */
 #include "helper_data.h"
 
 #include "data/tokenize.h"
@@ -42,7 +42,8 @@ static void expect_pieces(grd_pieces kind, const char *text, const char *pieces)
 static void words_are_runs_of_letters_numbers_and_underscores(void **state)
 {
     (void)state;
-    expect_pieces(GRD_PIECES_WORDS, "It's GREAT!<br /><br />10_0 \xc3\x84rger, \xd0\x9f\xd1\x80", "it|s|great|br|br|10_0|\xc3\xa4rger|\xd0\xbf\xd1\x80|");
+    expect_pieces(GRD_PIECES_WORDS, "It's GREAT!<br /><br />10_0 \xc3\x84rger, \xd0\x9f\xd1\x80",
+                  "it|s|great|br|br|10_0|\xc3\xa4rger|\xd0\xbf\xd1\x80|");
     expect_pieces(GRD_PIECES_WORDS, " ... ", "");
     expect_pieces(GRD_PIECES_CHARS, "a\xc3\xa4\xf0\x9f\x98\x80\xff", "a|\xc3\xa4|\xf0\x9f\x98\x80|\xff|");
     char longer[400], word[GRD_MAX_WORD];
@@ -110,7 +111,8 @@ static void train(const char *text, size_t size, int32_t vocab_size, grd_bpe *bp
     grd_counts counts;
     grd_counts_init(&counts, &host, GRD_PIECES_GPT2);
     good(grd_counts_add(&counts, text, size));
-    good(grd_bpe_train(&counts, &(grd_bpe_opts){ .vocab_size = vocab_size, .special = (const char *const[]){ "<pad>", "<eos>", NULL } }, bpe));
+    good(grd_bpe_train(
+        &counts, &(grd_bpe_opts){ .vocab_size = vocab_size, .special = (const char *const[]){ "<pad>", "<eos>", NULL } }, bpe));
     grd_counts_free(&counts);
 }
 
@@ -118,7 +120,10 @@ static void train(const char *text, size_t size, int32_t vocab_size, grd_bpe *bp
 static void the_textbook_example_is_merged_as_it_says(void **state)
 {
     (void)state;
-    static const struct { const char *word; int n; } words[] = { { "hug", 10 }, { "pug", 5 }, { "pun", 12 }, { "bun", 4 }, { "hugs", 5 } };
+    static const struct {
+        const char *word;
+        int n;
+    } words[] = { { "hug", 10 }, { "pug", 5 }, { "pun", 12 }, { "bun", 4 }, { "hugs", 5 } };
     static const char *const merges[] = { "ug", "un", "hug" };
     grd_counts counts;
     grd_bpe bpe;
@@ -152,7 +157,8 @@ static void expect_back(const grd_bpe *bpe, const char *text, size_t size)
     free(back);
 }
 
-static const char sample[] = "low lower lowest, newer newest; low low lower, don't newer \"new\" 12 12 112\n\n  \xc3\xa4\xc3\xa4 \xc3\xa4\xc3\xa4";
+static const char sample[] =
+    "low lower lowest, newer newest; low low lower, don't newer \"new\" 12 12 112\n\n  \xc3\xa4\xc3\xa4 \xc3\xa4\xc3\xa4";
 
 static void any_bytes_come_back_from_their_ids(void **state)
 {

@@ -106,6 +106,7 @@ static void bad_tables_end_in_one_clear_line(void **state)
 static void columns_get_the_narrowest_kind(void **state)
 {
     (void)state;
+    static const char *const dash[] = { "-", NULL };
     grd_csv_type t;
     OK(&host, parse("i,n,d,t,m,e\n1,1,2024-01-31,x,1,\n-2,0.5,2024-02-01,1,2024-01-31,NA\nNA,?,,2,3,nan\n", NULL));
     t = grd_csv_type_of(&csv, 0);
@@ -121,7 +122,7 @@ static void columns_get_the_narrowest_kind(void **state)
     t = grd_csv_type_of(&csv, 5);
     assert_true(t.kind == GRD_CSV_NOTHING && t.missing == 3 && t.lo == 0 && t.hi == 0);
     grd_csv_close(&csv);
-    OK(&host, parse("a;b\n1,5;x\n-;2\n", &(grd_csv_opts){ .point = ',', .missing = (const char *const[]){ "-", NULL } }));
+    OK(&host, parse("a;b\n1,5;x\n-;2\n", &(grd_csv_opts){ .point = ',', .missing = dash }));
     t = grd_csv_type_of(&csv, 0);
     assert_true(t.kind == GRD_CSV_NUMBER && t.missing == 1 && t.hi == 1.5);
     grd_csv_close(&csv);

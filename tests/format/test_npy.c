@@ -1,4 +1,4 @@
-/* .npy and .npz: bytes written by hand are read, what is written is what NumPy would write, everything else ends in its sentence. */
+/* .npy and .npz: bytes written by hand are read, what is written is what NumPy would write, all else ends in a sentence. */
 #include "helper_format.h"
 
 #include "format/npy.h"
@@ -63,7 +63,8 @@ static void every_type_is_read_in_both_byte_orders(void **state)
     expect_f64(HEADER("<i2", "False", "(2,)"), "\1\0\xff\xff", 4, 1, two, (double[]){ 1, -1 });
     expect_f64(HEADER(">u4", "False", "(2,)"), "\0\0\0\1\xff\xff\xff\xff", 8, 1, two, (double[]){ 1, 4294967295.0 });
     expect_f64(HEADER("<i4", "False", "(2,)"), "\1\0\0\0\xfe\xff\xff\xff", 8, 1, two, (double[]){ 1, -2 });
-    expect_f64(HEADER(">i8", "False", "(2,)"), "\0\0\0\0\0\0\1\0\xff\xff\xff\xff\xff\xff\xff\xff", 16, 1, two, (double[]){ 256, -1 });
+    expect_f64(HEADER(">i8", "False", "(2,)"), "\0\0\0\0\0\0\1\0\xff\xff\xff\xff\xff\xff\xff\xff", 16, 1, two,
+               (double[]){ 256, -1 });
     expect_f64(HEADER("<u8", "False", "(2,)"), "\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 16, 1, two, (double[]){ 1, 2 });
     expect_f64(HEADER("<f2", "False", "(2,)"), "\0\x3c\1\x80", 4, 1, two, (double[]){ 1, -ldexp(1, -24) });
     expect_f64(HEADER(">f4", "False", "(2,)"), "\x3f\x80\0\0\xc0\x20\0\0", 8, 1, two, (double[]){ 1, -2.5 });
@@ -136,7 +137,8 @@ static void conversion_changes_no_value_unsaid(void **state)
     float f32[5];
     OK(&host, grd_npy_convert(&npy, "a", 0, 2, GRD_I32, i32));
     assert_int_equal(i32[1], 300);
-    FAILS(&host, GRD_ERR_DATA, "a: element 1 of float64 is 300, which u8 cannot hold", grd_npy_convert(&npy, "a", 0, 2, GRD_U8, u8));
+    FAILS(&host, GRD_ERR_DATA, "a: element 1 of float64 is 300, which u8 cannot hold",
+          grd_npy_convert(&npy, "a", 0, 2, GRD_U8, u8));
     FAILS(&host, GRD_ERR_DATA, "element 2 of float64 is 2.5", grd_npy_convert(&npy, "a", 2, 1, GRD_I32, i32));
     FAILS(&host, GRD_ERR_DATA, "element 4 of float64 is 1", grd_npy_convert(&npy, "a", 0, 5, GRD_F32, f32));
     FAILS(&host, GRD_ERR_ARG, "elements 4 to 6 wanted, there are 5", grd_npy_convert(&npy, "a", 4, 2, GRD_F32, f32));

@@ -29,10 +29,33 @@ static void every_number_has_the_bits_of_strtod(void **state)
 {
     (void)state;
     static const char *const hard[] = {
-        "0", "-0", "1", "5e-324", "2.4703282292062327e-324", "2.4703282292062328e-324", "1.7976931348623157e308",
-        "1.7976931348623159e308", "1e309", "-1e400", "1e-400", "2.2250738585072011e-308", "9007199254740993", "9007199254740992.5",
-        "123456789012345678901234567890", "1e22", "1e23", "8.5e-22", "0.1", ".5", "5.", "+7", "0000000000000000000000001.50",
-        "0.000000000000000000000000000000000000000000000000001", "6.02214076e23", "1e999999999999", "0e999999999999",
+        "0",
+        "-0",
+        "1",
+        "5e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "1.7976931348623157e308",
+        "1.7976931348623159e308",
+        "1e309",
+        "-1e400",
+        "1e-400",
+        "2.2250738585072011e-308",
+        "9007199254740993",
+        "9007199254740992.5",
+        "123456789012345678901234567890",
+        "1e22",
+        "1e23",
+        "8.5e-22",
+        "0.1",
+        ".5",
+        "5.",
+        "+7",
+        "0000000000000000000000001.50",
+        "0.000000000000000000000000000000000000000000000000001",
+        "6.02214076e23",
+        "1e999999999999",
+        "0e999999999999",
     };
     for (size_t i = 0; i < sizeof hard / sizeof *hard; i++)
         expect_like_strtod(hard[i]);
@@ -86,7 +109,8 @@ static void the_locale_is_not_asked(void **state)
 static void the_whole_text_is_a_number_or_it_is_none(void **state)
 {
     (void)state;
-    static const char *const none[] = { "", " ", "-", ".", "e5", "1e", "1e+", "1.2.3", "1 2", "0x10", "1f", "--1", "in", "nano", "1,000" };
+    static const char *const none[] = { "",    " ",    "-",  ".",   "e5", "1e",   "1e+",  "1.2.3",
+                                        "1 2", "0x10", "1f", "--1", "in", "nano", "1,000" };
     double v;
     int64_t n;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
@@ -104,12 +128,25 @@ static void the_whole_text_is_a_number_or_it_is_none(void **state)
 static void dates_are_told_from_numbers(void **state)
 {
     (void)state;
-    static const struct { const char *text; grd_date_order order; } cases[] = {
-        { "2024-01-31", GRD_DATE_YMD }, { "2024/1/3", GRD_DATE_YMD },       { "31.01.2024", GRD_DATE_DMY }, { "1.2.24", GRD_DATE_DMY },
-        { "01/31/2024", GRD_DATE_MDY }, { "2024-01-31 12:30", GRD_DATE_YMD }, { "2024-01-31T12:30:59.5Z", GRD_DATE_YMD },
-        { "2024-13-01", GRD_DATE_NONE }, { "31/01/2024", GRD_DATE_NONE },   { "01.31.2024", GRD_DATE_NONE }, { "1.5", GRD_DATE_NONE },
-        { "192.168.1.1", GRD_DATE_NONE }, { "2024-01", GRD_DATE_NONE },     { "1/2", GRD_DATE_NONE },       { "", GRD_DATE_NONE },
-        { "2024-01-31x", GRD_DATE_NONE }, { "12345-01-31", GRD_DATE_NONE },
+    static const struct { const char *text; grd_date_order order;
+    } cases[] = {
+        { "2024-01-31", GRD_DATE_YMD },
+        { "2024/1/3", GRD_DATE_YMD },
+        { "31.01.2024", GRD_DATE_DMY },
+        { "1.2.24", GRD_DATE_DMY },
+        { "01/31/2024", GRD_DATE_MDY },
+        { "2024-01-31 12:30", GRD_DATE_YMD },
+        { "2024-01-31T12:30:59.5Z", GRD_DATE_YMD },
+        { "2024-13-01", GRD_DATE_NONE },
+        { "31/01/2024", GRD_DATE_NONE },
+        { "01.31.2024", GRD_DATE_NONE },
+        { "1.5", GRD_DATE_NONE },
+        { "192.168.1.1", GRD_DATE_NONE },
+        { "2024-01", GRD_DATE_NONE },
+        { "1/2", GRD_DATE_NONE },
+        { "", GRD_DATE_NONE },
+        { "2024-01-31x", GRD_DATE_NONE },
+        { "12345-01-31", GRD_DATE_NONE },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (grd_parse_date(cases[i].text) != cases[i].order)

@@ -23,7 +23,8 @@ static void mutated_tables_never_do_harm(void **state)
 static void mutated_arrays_never_do_harm(void **state)
 {
     (void)state;
-    static const char array[] = "\0\x93NUMPY\1\0\x3c\0{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), } \n\1\0\2\0\3\0\4\0\5\0\6";
+    static const char array[] =
+        "\0\x93NUMPY\1\0\x3c\0{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), } \n\1\0\2\0\3\0\4\0\5\0\6";
     grd_host host;
     zip_maker zip;
     run_mutated(fuzz_npy, array, sizeof array, "<>|bifu0123456789(),{}'\":TF", 20000);
@@ -66,7 +67,8 @@ static void mutated_archives_never_do_harm(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(mutated_tables_never_do_harm), cmocka_unit_test(mutated_arrays_never_do_harm),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(mutated_tables_never_do_harm),
+                                        cmocka_unit_test(mutated_arrays_never_do_harm),
                                         cmocka_unit_test(mutated_archives_never_do_harm) };
     return cmocka_run_group_tests_name("tables fuzz", tests, NULL, remove_temp_dir);
 }

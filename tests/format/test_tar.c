@@ -106,10 +106,12 @@ static void bad_archives_end_in_one_clear_line(void **state)
     (void)state;
     char text[2000];
     make_small();
-    FAILS(&host, GRD_ERR_FORMAT, "t.tar: tar header at byte 5632: the archive was cut off", listing(archive.data, archive.size - 1024, text));
+    FAILS(&host, GRD_ERR_FORMAT, "t.tar: tar header at byte 5632: the archive was cut off",
+          listing(archive.data, archive.size - 1024, text));
     FAILS(&host, GRD_ERR_FORMAT, "cut off", listing(archive.data, 512 + 512 + 100, text));
     archive.data[512] ^= 1;
-    FAILS(&host, GRD_ERR_FORMAT, "tar header at byte 512: a wrong checksum: the archive is damaged", listing(archive.data, archive.size, text));
+    FAILS(&host, GRD_ERR_FORMAT, "tar header at byte 512: a wrong checksum: the archive is damaged",
+          listing(archive.data, archive.size, text));
     archive.data[0] ^= 1;
     FAILS(&host, GRD_ERR_FORMAT, "not a tar archive", listing(archive.data, archive.size, text));
     FAILS(&host, GRD_ERR_FORMAT, "cut off", listing("", 0, text));
@@ -147,7 +149,8 @@ static void a_member_is_loaded_by_its_name(void **state)
     OK(&host, grd_tar_load(&host, path, "d/large", 3000, &bytes, &size));
     assert_int_equal(size, 3000);
     grd_free(&host, bytes);
-    FAILS(&host, GRD_ERR_FORMAT, "d/large: 3000 bytes, expected at most 2999", grd_tar_load(&host, path, "d/large", 2999, &bytes, &size));
+    FAILS(&host, GRD_ERR_FORMAT, "d/large: 3000 bytes, expected at most 2999",
+          grd_tar_load(&host, path, "d/large", 2999, &bytes, &size));
     FAILS(&host, GRD_ERR_FORMAT, "no file \"b\" in the archive", grd_tar_load(&host, path, "b", 0, &bytes, &size));
     FAILS(&host, GRD_ERR_FORMAT, "no file \"link\"", grd_tar_load(&host, path, "link", 0, &bytes, &size));
 }

@@ -1,7 +1,7 @@
-/* libFuzzer target: if the first byte is odd, any bytes as a tokenizer.json; else as a text that a tokenizer is trained on, which must
- * come back from its ids.
- * Build with clang -fsanitize=fuzzer,address,undefined together with src/base, src/format and src/data; tests/data/test_bpe_fuzz.c runs
- * it for a while with a mutator of its own. */
+/* libFuzzer target: if the first byte is odd, any bytes as a tokenizer.json; else as a text that a tokenizer is trained on, which
+ * must come back from its ids.
+ * Build with clang -fsanitize=fuzzer,address,undefined together with src/base, src/format and src/data;
+ * tests/data/test_bpe_fuzz.c runs it for a while with a mutator of its own. */
 #include "data/tokenize.h"
 
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static void train(grd_host *host, const char *text, size_t size)
     grd_bpe bpe;
     grd_counts_init(&counts, host, GRD_PIECES_GPT2);
     if (grd_counts_add(&counts, text, size) != GRD_OK ||
-        grd_bpe_train(&counts, &(grd_bpe_opts){ .vocab_size = 300, .special = (const char *const[]){ "<eos>", NULL } }, &bpe) != GRD_OK)
+        grd_bpe_train(&counts, &(grd_bpe_opts){ .vocab_size = 300, .special = (const char *const[]){ "<eos>", NULL } }, &bpe) !=
+            GRD_OK)
         abort();
     round_trip(&bpe, host, text, size, true);
     grd_bpe_free(&bpe);

@@ -1,6 +1,6 @@
 /* libFuzzer target: any bytes as a table, plain or packed. The first byte chooses the options.
- * Build with clang -fsanitize=fuzzer,address,undefined together with src/base and src/format; tests/format/test_tables_fuzz.c runs it
- * for a while with a mutator of its own. */
+ * Build with clang -fsanitize=fuzzer,address,undefined together with src/base and src/format; tests/format/test_tables_fuzz.c
+ * runs it for a while with a mutator of its own. */
 #include "format/csv.h"
 
 #include <stdlib.h>
@@ -31,8 +31,12 @@ int fuzz_csv(const uint8_t *data, size_t size)
     grd_csv csv;
     if (!size)
         return 0;
-    grd_csv_opts opts = { .no_header = data[0] & 1, .trim = data[0] & 2, .no_quotes = data[0] & 4, .comment = data[0] & 8 ? '#' : 0,
-                          .separator = data[0] & 16 ? ',' : 0, .point = data[0] & 32 ? ',' : 0 };
+    grd_csv_opts opts = { .no_header = data[0] & 1,
+                          .trim = data[0] & 2,
+                          .no_quotes = data[0] & 4,
+                          .comment = data[0] & 8 ? '#' : 0,
+                          .separator = data[0] & 16 ? ',' : 0,
+                          .point = data[0] & 32 ? ',' : 0 };
     grd_host_init(&host, NULL);
     if (grd_csv_parse(&host, "fuzz", data + 1, size - 1, &opts, &csv) != GRD_OK) {
         if (strncmp(host.err.text, "fuzz: ", 6) != 0)
@@ -43,6 +47,7 @@ int fuzz_csv(const uint8_t *data, size_t size)
     for (int64_t i = 0; i < csv.n_rows; i++)
         for (int k = 0; k < csv.n_columns; k++)
             sum += strlen(grd_csv_cell(&csv, i, k));
+    (void)sum;
     for (int k = 0; k < csv.n_columns && k < 20; k++)
         look_at_column(&csv, k);
     grd_csv_close(&csv);

@@ -1,7 +1,7 @@
 /* libFuzzer target: any bytes as a tar archive, plain or packed. Checksums would stop nearly all mutations at the door, so if the
  * first byte is odd those of all blocks that look like headers are made right.
- * Build with clang -fsanitize=fuzzer,address,undefined together with src/base and src/format; tests/format/test_tables_fuzz.c runs it
- * for a while with a mutator of its own. */
+ * Build with clang -fsanitize=fuzzer,address,undefined together with src/base and src/format; tests/format/test_tables_fuzz.c
+ * runs it for a while with a mutator of its own. */
 #include "format/tar.h"
 
 #include <stdio.h>

@@ -42,7 +42,8 @@ static size_t mutate(mutator *m, uint8_t *bytes, size_t size, const char *intere
 }
 
 /* Runs `target` on `runs` mutations of the seed bytes (the first of which chooses the target's way and is left alone). */
-static void run_mutated(int (*target)(const uint8_t *data, size_t size), const void *seed, size_t size, const char *interesting, int runs)
+static void run_mutated(int (*target)(const uint8_t *data, size_t size), const void *seed, size_t size, const char *interesting,
+                        int runs)
 {
     mutator m = { 1 };
     uint8_t *bytes = malloc(2 * size + 128);
