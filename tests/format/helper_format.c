@@ -2,6 +2,7 @@
 #include "helper_format.h"
 
 #include <dirent.h>
+#include <lzma.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,40 @@ void zip_pth(zip_maker *zip, grd_host *host, const char *pickle, size_t pickle_s
         zip_put(zip, "x/data/0", storage, storage_size);
     zip_put(zip, "x/version", "3\n", 2);
     zip_finish(zip);
+}
+
+/* ---- packed bytes, and real data ---- */
+
+void *pack_gzip(const void *bytes, size_t size, size_t *packed)
+{
+    size_t room = compressBound(size) + 64;
+    void *out = malloc(room);
+    z_stream s = { .next_in = (Bytef *)bytes, .avail_in = (uInt)size, .next_out = out, .avail_out = (uInt)room };
+    deflateInit2(&s, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+    assert_int_equal(deflate(&s, Z_FINISH), Z_STREAM_END);
+    *packed = s.total_out;
+    deflateEnd(&s);
+    return out;
+}
+
+void *pack_xz(const void *bytes, size_t size, size_t *packed)
+{
+    size_t room = lzma_stream_buffer_bound(size);
+    void *out = malloc(room);
+    *packed = 0;
+    assert_int_equal(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, NULL, bytes, size, out, packed, room), LZMA_OK);
+    return out;
+}
+
+const char *real_file(const char *name)
+{
+    static char path[1024];
+    const char *base = getenv("GRADUS_DATA");
+    snprintf(path, sizeof path, "%s/%s", base && *base ? base : GRD_SOURCE_DIR "/../shared/data", name);
+    if (access(path, R_OK) == 0)
+        return path;
+    print_message("skipped: %s is not there\n", path);
+    return NULL;
 }
 
 /* ---- Python ---- */

@@ -55,6 +55,12 @@ void zip_finish(zip_maker *zip); /* the archive is then in out */
 /* A .pth of one pickle: data.pkl, version and, unless NULL, data/0. */
 void zip_pth(zip_maker *zip, grd_host *host, const char *pickle, size_t pickle_size, const void *storage, size_t storage_size);
 
+/* ---- packed bytes, and real data ---- */
+void *pack_gzip(const void *bytes, size_t size, size_t *packed); /* free */
+void *pack_xz(const void *bytes, size_t size, size_t *packed);
+/* A file of the real data (GRADUS_DATA, else beside the source tree); NULL if it is not there. Valid until the next call. */
+const char *real_file(const char *name);
+
 /* ---- Python ---- */
 bool python_has(const char *module);                       /* GRADUS_PYTHON names a Python that imports it */
 void run_python(const char *script, const char *argument); /* fails the test if the script does */

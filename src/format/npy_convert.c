@@ -1,0 +1,123 @@
+/* Elements of NumPy's types as elements of ours. Integers go through int64 (uint64 apart), floats through double. */
+#include "format/npy.h"
+
+#include <math.h>
+#include <string.h>
+
+static double half_value(uint16_t h)
+{
+    int exponent = h >> 10 & 31, fraction = h & 1023;
+    double v = exponent == 31 ? (fraction ? (double)NAN : HUGE_VAL)
+                              : exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    return h & 0x8000 ? -v : v;
+}
+
+typedef struct element {
+    bool real;     /* else an integer */
+    bool above;    /* an integer beyond int64 */
+    int64_t whole;
+    double value;  /* always */
+} element;
+
+static element element_at(const grd_npy *npy, int64_t i)
+{
+    element e = { .real = npy->type >= GRD_NPY_F16 };
+#define AT(type) (((const type *)npy->data)[i])
+    switch (npy->type) {
+    case GRD_NPY_BOOL: e.whole = AT(uint8_t) != 0; break;
+    case GRD_NPY_U8: e.whole = AT(uint8_t); break;
+    case GRD_NPY_I8: e.whole = AT(int8_t); break;
+    case GRD_NPY_U16: e.whole = AT(uint16_t); break;
+    case GRD_NPY_I16: e.whole = AT(int16_t); break;
+    case GRD_NPY_U32: e.whole = AT(uint32_t); break;
+    case GRD_NPY_I32: e.whole = AT(int32_t); break;
+    case GRD_NPY_I64: e.whole = AT(int64_t); break;
+    case GRD_NPY_U64:
+        e.above = AT(uint64_t) > INT64_MAX;
+        e.whole = e.above ? INT64_MAX : (int64_t)AT(uint64_t);
+        break;
+    case GRD_NPY_F16: e.value = half_value(AT(uint16_t)); return e;
+    case GRD_NPY_F32: e.value = (double)AT(float); return e;
+    case GRD_NPY_F64: e.value = AT(double); return e;
+    }
+#undef AT
+    e.value = (double)e.whole;
+    return e;
+}
+
+/* The integer that e is, if it is one within lo..hi. */
+static bool to_integer(element *e, int64_t lo, int64_t hi)
+{
+    if (e->real) {
+        if (!(e->value >= -9223372036854775808.0 && e->value < 9223372036854775808.0) || e->value != floor(e->value))
+            return false;
+        e->whole = (int64_t)e->value;
+    }
+    return !e->above && e->whole >= lo && e->whole <= hi;
+}
+
+static bool store(element *e, grd_dtype to, void *out, int64_t i)
+{
+    const int64_t exact = (int64_t)1 << (to == GRD_F32 ? 24 : 53); /* integers that floats hold without gaps */
+    switch (to) {
+    case GRD_F32:
+        ((float *)out)[i] = (float)e->value;
+        return e->real ? !isinf(((float *)out)[i]) || isinf(e->value) : to_integer(e, -exact, exact);
+    case GRD_F64:
+        ((double *)out)[i] = e->value;
+        return e->real || to_integer(e, -exact, exact);
+    case GRD_I32:
+        if (!to_integer(e, INT32_MIN, INT32_MAX))
+            return false;
+        ((int32_t *)out)[i] = (int32_t)e->whole;
+        return true;
+    case GRD_I64:
+        if (!to_integer(e, INT64_MIN, INT64_MAX))
+            return false;
+        ((int64_t *)out)[i] = e->whole;
+        return true;
+    case GRD_U8:
+        if (!to_integer(e, 0, 255))
+            return false;
+        ((uint8_t *)out)[i] = (uint8_t)e->whole;
+        return true;
+    }
+    return false;
+}
+
+static bool same_type(grd_npy_type from, grd_dtype to)
+{
+    return from == grd_npy_type_of(to);
+}
+
+grd_status grd_npy_convert(const grd_npy *npy, const char *name, int64_t first, int64_t n, grd_dtype to, void *out)
+{
+    if (first < 0 || n < 0 || first > npy->count || n > npy->count - first)
+        return grd_fail(npy->host, GRD_ERR_ARG, "%s: elements %lld to %lld wanted, there are %lld", name, (long long)first,
+                        (long long)first + (long long)n, (long long)npy->count);
+    if (same_type(npy->type, to)) {
+        size_t size = grd_npy_size(npy->type);
+        memcpy(out, (const uint8_t *)npy->data + (size_t)first * size, (size_t)n * size);
+        return GRD_OK;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        element e = element_at(npy, first + i);
+        if (!store(&e, to, out, i))
+            return grd_fail(npy->host, GRD_ERR_DATA, "%s: element %lld of %s is %s%.17g, which %s cannot hold", name,
+                            (long long)(first + i), grd_npy_name(npy->type), e.above ? "more than " : "", e.value,
+                            grd_dtype_name(to));
+    }
+    return GRD_OK;
+}
+
+grd_npy_type grd_npy_type_of(grd_dtype dtype)
+{
+    switch (dtype) {
+    case GRD_F32: return GRD_NPY_F32;
+    case GRD_F64: return GRD_NPY_F64;
+    case GRD_I32: return GRD_NPY_I32;
+    case GRD_I64: return GRD_NPY_I64;
+    case GRD_U8: break;
+    }
+    return GRD_NPY_U8;
+}
