@@ -1,4 +1,5 @@
 /* Colours. On bytes torchvision computes in float, clamps and drops the fraction; what depends on one byte alone is a table. */
+#include "backend/cpu/kernels.h"
 #include "data/image_pixels.h"
 
 #include <math.h>
@@ -92,16 +93,6 @@ static rows_f32 rows_of_floats(const grd_pixels *in, const grd_pixels *out, int 
     return r;
 }
 
-static void saturate_bytes(rows_u8 r, int n, float factor)
-{
-    for (int x = 0; x < n; x++) {
-        float rgb[3] = { r.in[0][x], r.in[1][x], r.in[2][x] };
-        float other = (float)(int)grey_of(rgb[0], rgb[1], rgb[2]) * (1 - factor);
-        for (int c = 0; c < 3; c++)
-            r.out[c][x] = (uint8_t)(int)clamp(rgb[c] * factor + other, 255);
-    }
-}
-
 static void saturate_floats(rows_f32 r, int n, float factor)
 {
     for (int x = 0; x < n; x++) {
@@ -123,11 +114,14 @@ void grd_pixels_saturation(const grd_pixels *in, const grd_pixels *out, float fa
         copy_unless_in_place(in, out);
         return;
     }
+    const grd_cpu_table *cpu = grd_cpu();
     for (int y = 0; y < in->height; y++)
-        if (in->dtype == GRD_U8)
-            saturate_bytes(rows_of_bytes(in, out, y), in->width, factor);
-        else
+        if (in->dtype == GRD_U8) {
+            rows_u8 r = rows_of_bytes(in, out, y);
+            cpu->image_saturate(r.in, r.out, in->width, factor);
+        } else {
             saturate_floats(rows_of_floats(in, out, y), in->width, factor);
+        }
 }
 
 /* ---- hue ---- */

@@ -33,21 +33,34 @@ void grd_pixels_copy(const grd_pixels *in, const grd_pixels *out)
             memcpy(row_at(out, c, y), row_at(in, c, y), (size_t)in->width * size_of(in->dtype));
 }
 
-#define REVERSE(name, type)                               \
-    static void name(const type *in, type *out, int n)    \
-    {                                                     \
-        if (in != out)                                    \
-            for (int x = 0; x < n; x++)                   \
-                out[x] = in[n - 1 - x];                   \
-        else                                              \
-            for (int x = 0; x < n / 2; x++) {             \
-                type other = in[n - 1 - x];               \
-                out[n - 1 - x] = in[x];                   \
-                out[x] = other;                           \
-            }                                             \
+/* Eight from both ends at once are held, then written at the other, last byte first. */
+static void reverse_8(const uint8_t *in, uint8_t *out, int n)
+{
+    int x = 0;
+    for (; 2 * (x + 8) <= n; x += 8) {
+        uint64_t head, tail;
+        memcpy(&head, in + x, 8);
+        memcpy(&tail, in + n - 8 - x, 8);
+        head = __builtin_bswap64(head);
+        tail = __builtin_bswap64(tail);
+        memcpy(out + x, &tail, 8);
+        memcpy(out + n - 8 - x, &head, 8);
     }
-REVERSE(reverse_8, uint8_t)
-REVERSE(reverse_32, uint32_t)
+    for (; 2 * x < n; x++) {
+        uint8_t head = in[x];
+        out[x] = in[n - 1 - x];
+        out[n - 1 - x] = head;
+    }
+}
+
+static void reverse_32(const uint32_t *in, uint32_t *out, int n)
+{
+    for (int x = 0; 2 * x < n; x++) { /* in may be out */
+        uint32_t head = in[x];
+        out[x] = in[n - 1 - x];
+        out[n - 1 - x] = head;
+    }
+}
 
 void grd_pixels_flip_horizontal(const grd_pixels *in, const grd_pixels *out)
 {

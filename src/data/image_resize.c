@@ -1,22 +1,21 @@
 /* Resize in two passes, along rows and then along columns. Every new pixel is a weighted sum of `taps` old ones that lie side
  * by side from `first` on; weights are found once a call. Bytes take whole-number weights of 16 bits and are rounded after
  * each pass, as in PyTorch and Pillow. */
+#include "backend/cpu/kernels.h"
 #include "data/image_pixels.h"
 
 #include <math.h>
 #include <string.h>
 
 typedef struct axis {
-    int n, taps;
-    int32_t *first;        /* [n] */
-    int16_t *whole;        /* [n][taps], of bytes */
+    grd_image_axis bytes;  /* w is NULL for floats */
     float *real;           /* [n][taps], of floats */
-    int shift;             /* a whole weight of 1 is 1 << shift */
 } axis;
 
 typedef struct parts {
     axis x, y;
     double *w;             /* weights of one pixel */
+    int32_t *pair;         /* a row of words for the kernel */
     void *rows;            /* after the first pass: as many rows as the input has, out->width each */
 } parts;
 
@@ -90,62 +89,89 @@ static int shift_for(double largest)
     return shift;
 }
 
-/* Of new pixels `begin` to begin + a->n; `w` is room for taps. */
-static void fill_axis(const grd_resize *r, axis *a, int in, int out, int begin, double *w)
+/* Of new pixels `begin` to begin + n; `w` is room for taps. */
+static void fill_axis(const grd_resize *r, axis *to, int out, int begin, double *w)
 {
+    grd_image_axis *a = &to->bytes;
     double largest = 0;
     for (int i = 0; i < a->n; i++) {
-        a->first[i] = weights(r, in, out, begin + i, a->taps, w);
+        a->first[i] = weights(r, a->n_in, out, begin + i, a->taps, w);
         for (int k = 0; k < a->taps; k++) {
             largest = w[k] > largest ? w[k] : largest;
-            if (a->real)
-                a->real[i * a->taps + k] = (float)w[k];
+            if (to->real)
+                to->real[i * a->taps + k] = (float)w[k];
         }
     }
-    if (a->real)
+    if (to->real)
         return;
     a->shift = shift_for(largest);
     for (int i = 0; i < a->n; i++) {
-        weights(r, in, out, begin + i, a->taps, w);
+        weights(r, a->n_in, out, begin + i, a->taps, w);
         for (int k = 0; k < a->taps; k++)
-            a->whole[i * a->taps + k] = (int16_t)floor(w[k] * (1 << a->shift) + 0.5);
+            a->w[(int64_t)k * a->n + i] = (int16_t)floor(w[k] * (1 << a->shift) + 0.5);
     }
 }
 
-/* ---- passes, for bytes and floats ---- */
+/* ---- passes of floats ---- */
 
-enum { BLOCK = 256 };
-
-static inline uint8_t cut(int32_t sum, int shift)
+static inline void row_of(const float *restrict in, float *restrict out, const axis *a, int taps)
 {
-    int32_t v = sum >> shift;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    const float *w = a->real;
+    for (int x = 0; x < a->bytes.n; x++, w += taps) {
+        const float *from = in + a->bytes.first[x];
+        float sum = 0;
+        for (int k = 0; k < taps; k++)
+            sum += from[k] * w[k];
+        out[x] = sum;
+    }
 }
 
-#define PASTE(a, b) a##b
-#define T uint8_t
-#define SUM int32_t
-#define WEIGHT(a) (a)->whole
-#define W_TYPE int16_t
-#define START(a) ((a)->shift ? 1 << ((a)->shift - 1) : 0)
-#define END(sum, a) cut(sum, (a)->shift)
-#define N(name) PASTE(name, _u8)
-#include "data/image_resize_template.h"
-#undef T
-#undef SUM
-#undef WEIGHT
-#undef W_TYPE
-#undef START
-#undef END
-#undef N
-#define T float
-#define SUM float
-#define WEIGHT(a) (a)->real
-#define W_TYPE float
-#define START(a) 0
-#define END(sum, a) (sum)
-#define N(name) PASTE(name, _f32)
-#include "data/image_resize_template.h"
+/* Numbers of taps known to the compiler are unrolled. */
+static void along(const float *in, float *out, const axis *a)
+{
+    switch (a->bytes.taps) {
+    case 2: row_of(in, out, a, 2); break;
+    case 3: row_of(in, out, a, 3); break;
+    case 4: row_of(in, out, a, 4); break;
+    default: row_of(in, out, a, a->bytes.taps);
+    }
+}
+
+/* New row i from rows side by side. */
+static void across(const float *restrict rows, float *restrict out, int width, const axis *a, int i)
+{
+    const float *w = a->real + (int64_t)i * a->bytes.taps, *from = rows + (int64_t)a->bytes.first[i] * width;
+    for (int x = 0; x < width; x++)
+        out[x] = from[x] * w[0];
+    for (int k = 1; k < a->bytes.taps; k++)
+        for (int x = 0; x < width; x++)
+            out[x] += from[(int64_t)k * width + x] * w[k];
+}
+
+/* ---- one plane; of the input only rows that are wanted, which only go up ---- */
+
+static int first_row(const parts *p) { return p->y.bytes.first[0]; }
+static int last_row(const parts *p) { return p->y.bytes.first[p->y.bytes.n - 1] + p->y.bytes.taps; }
+
+static void plane_of_bytes(const parts *p, const grd_cpu_table *cpu, const grd_pixels *in, const grd_pixels *out, int c)
+{
+    const uint8_t *from = (const uint8_t *)in->data + c * in->plane;
+    uint8_t *to = (uint8_t *)out->data + c * out->plane, *rows = p->rows;
+    for (int y = first_row(p); y < last_row(p); y++)
+        cpu->image_along(&p->x.bytes, from + y * in->row, p->pair, rows + (int64_t)y * out->width);
+    for (int y = 0; y < out->height; y++)
+        cpu->image_across(&p->y.bytes, y, rows, out->width, to + y * out->row);
+}
+
+static void plane_of_floats(const parts *p, const grd_pixels *in, const grd_pixels *out, int c)
+{
+    const float *from = (const float *)in->data + c * in->plane;
+    float *to = (float *)out->data + c * out->plane, *rows = p->rows;
+    for (int y = first_row(p); y < last_row(p); y++)
+        along(from + y * in->row, rows + (int64_t)y * out->width, &p->x);
+    for (int y = 0; y < out->height; y++)
+        across(rows, to + y * out->row, out->width, &p->y, y);
+}
 
 /* ---- nearest ---- */
 
@@ -198,17 +224,19 @@ static size_t lay_out(const grd_resize *r, const grd_pixels *in, const grd_pixel
 {
     bool bytes = out->dtype == GRD_U8;
     size_t used = 0, size = bytes ? sizeof(uint8_t) : sizeof(float), weight = bytes ? sizeof(int16_t) : sizeof(float);
-    *p = (parts){ .x = { .n = out->width, .taps = taps_of(r, in->width, r->width) },
-                  .y = { .n = out->height, .taps = taps_of(r, in->height, r->height) } };
+    *p = (parts){ .x.bytes = { .n_in = in->width, .n = out->width, .taps = taps_of(r, in->width, r->width) },
+                  .y.bytes = { .n_in = in->height, .n = out->height, .taps = taps_of(r, in->height, r->height) } };
     axis *axes[] = { &p->x, &p->y };
     for (int i = 0; i < 2; i++) {
-        axis *a = axes[i];
+        grd_image_axis *a = &axes[i]->bytes;
         a->first = take(at, &used, sizeof *a->first * (size_t)a->n);
         void *w = take(at, &used, weight * (size_t)a->n * (size_t)a->taps);
-        a->whole = bytes ? w : NULL;
-        a->real = bytes ? NULL : w;
+        a->w = bytes ? w : NULL;
+        axes[i]->real = bytes ? NULL : w;
     }
-    p->w = take(at, &used, sizeof *p->w * (size_t)(p->x.taps > p->y.taps ? p->x.taps : p->y.taps));
+    int most = p->x.bytes.taps > p->y.bytes.taps ? p->x.bytes.taps : p->y.bytes.taps;
+    p->w = take(at, &used, sizeof *p->w * (size_t)most);
+    p->pair = take(at, &used, bytes ? sizeof *p->pair * (size_t)in->width : 0);
     p->rows = take(at, &used, size * (size_t)in->height * (size_t)out->width);
     return used;
 }
@@ -226,12 +254,13 @@ void grd_pixels_resize(const grd_resize *r, const grd_pixels *in, const grd_pixe
         return;
     }
     parts p;
+    const grd_cpu_table *cpu = grd_cpu();
     lay_out(r, in, out, scratch, &p);
-    fill_axis(r, &p.x, in->width, r->width, r->left, p.w);
-    fill_axis(r, &p.y, in->height, r->height, r->top, p.w);
+    fill_axis(r, &p.x, r->width, r->left, p.w);
+    fill_axis(r, &p.y, r->height, r->top, p.w);
     for (int c = 0; c < out->channels; c++)
         if (out->dtype == GRD_U8)
-            plane_u8(&p, in, out, c);
+            plane_of_bytes(&p, cpu, in, out, c);
         else
-            plane_f32(&p, in, out, c);
+            plane_of_floats(&p, in, out, c);
 }

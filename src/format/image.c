@@ -1,6 +1,7 @@
 /* Which decoder, and what is the same for all of them: caps, channels, turning upright, planes. */
 #include "format/image.h"
 
+#include "backend/cpu/kernels.h"
 #include "base/file.h"
 #include "format/bytes.h"
 #include "format/image_codec.h"
@@ -90,7 +91,7 @@ CONVERT(convert_16, uint16_t, UINT16_MAX)
 PLACE(place_8, uint8_t)
 PLACE(place_16, uint16_t)
 
-static void move_row(const grd_image *from, const grd_image *to, const places *where, int64_t y, void *line)
+static void move_row(const grd_cpu_table *cpu, const grd_image *from, const grd_image *to, const places *where, int64_t y, void *line)
 {
     size_t row_bytes = (size_t)from->width * (size_t)from->channels * (size_t)(from->depth / 8);
     const void *row = (const uint8_t *)from->pixels + (size_t)y * row_bytes;
@@ -101,10 +102,14 @@ static void move_row(const grd_image *from, const grd_image *to, const places *w
             convert_16(row, from->channels, line, to->channels, from->width);
         row = line;
     }
-    if (from->depth == 8)
+    if (from->depth == 8 && to->channels == 3 && where->right == 1) {
+        uint8_t *at = (uint8_t *)to->pixels + where->first + y * where->down;
+        cpu->image_split3(row, at, at + where->apart, at + 2 * where->apart, from->width);
+    } else if (from->depth == 8) {
         place_8(row, to->channels, where, y, to->pixels, from->width);
-    else
+    } else {
         place_16(row, to->channels, where, y, to->pixels, from->width);
+    }
 }
 
 /* From what the decoder gave to what is wanted. */
@@ -123,9 +128,10 @@ static grd_status finish(const grd_image_input *in, grd_image *image)
             grd_free(in->host, out.pixels);
             return grd_fail_in(in->host, "%s: ", in->name);
         }
+        const grd_cpu_table *cpu = grd_cpu();
         places where = places_of(in->orientation, image->width, image->height, out.channels, planes);
         for (int64_t y = 0; y < image->height; y++)
-            move_row(image, &out, &where, y, line);
+            move_row(cpu, image, &out, &where, y, line);
         grd_free(in->host, line);
         grd_free(in->host, image->pixels);
     }
