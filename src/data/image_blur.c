@@ -4,12 +4,16 @@
 #include <math.h>
 #include <string.h>
 
-static size_t round_up(size_t n) { return (n + 15) & ~(size_t)15; }
+static size_t round_up(size_t n)
+{
+    return (n + 15) & ~(size_t)15;
+}
 
 /* scratch: kernels, one row with its borders, one plane after the first pass */
 size_t grd_pixels_blur_scratch(const grd_blur *b, const grd_pixels *in)
 {
-    size_t kernels = round_up((size_t)b->kernel_h + (size_t)b->kernel_w), line = round_up((size_t)in->width + (size_t)b->kernel_w);
+    size_t kernels = round_up((size_t)b->kernel_h + (size_t)b->kernel_w),
+           line = round_up((size_t)in->width + (size_t)b->kernel_w);
     return sizeof(float) * (kernels + line + (size_t)in->width * (size_t)in->height);
 }
 
@@ -77,7 +81,8 @@ void grd_pixels_blur(const grd_blur *b, const grd_pixels *in, const grd_pixels *
         for (int y = 0; y < out->height; y++) {
             memset(line, 0, sizeof *line * (size_t)in->width);
             for (int k = 0; k < b->kernel_h; k++)
-                add_scaled(line, plane + (int64_t)reflected(y + k - b->kernel_h / 2, in->height) * in->width, across[k], in->width);
+                add_scaled(line, plane + (int64_t)reflected(y + k - b->kernel_h / 2, in->height) * in->width, across[k],
+                           in->width);
             store_row(line, out, c * out->plane + y * out->row);
         }
     }

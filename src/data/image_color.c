@@ -5,10 +5,19 @@
 #include <math.h>
 #include <string.h>
 
-static float clamp(float v, float most) { return v < 0 ? 0 : v > most ? most : v; }
+static float clamp(float v, float most)
+{
+    return v < 0 ? 0 : v > most ? most : v;
+}
 
-static uint8_t *bytes_at(const grd_pixels *p, int c, int y) { return (uint8_t *)p->data + c * p->plane + y * p->row; }
-static float *floats_at(const grd_pixels *p, int c, int y) { return (float *)p->data + c * p->plane + y * p->row; }
+static uint8_t *bytes_at(const grd_pixels *p, int c, int y)
+{
+    return (uint8_t *)p->data + c * p->plane + y * p->row;
+}
+static float *floats_at(const grd_pixels *p, int c, int y)
+{
+    return (float *)p->data + c * p->plane + y * p->row;
+}
 
 /* out = in factor + other, clamped; `other` is the same everywhere. */
 static void blend_with_one(const grd_pixels *in, const grd_pixels *out, float factor, float other)
@@ -31,9 +40,15 @@ static void blend_with_one(const grd_pixels *in, const grd_pixels *out, float fa
             }
 }
 
-void grd_pixels_brightness(const grd_pixels *in, const grd_pixels *out, float factor) { blend_with_one(in, out, factor, 0); }
+void grd_pixels_brightness(const grd_pixels *in, const grd_pixels *out, float factor)
+{
+    blend_with_one(in, out, factor, 0);
+}
 
-static inline float grey_of(float r, float g, float b) { return 0.2989f * r + 0.587f * g + 0.114f * b; }
+static inline float grey_of(float r, float g, float b)
+{
+    return 0.2989f * r + 0.587f * g + 0.114f * b;
+}
 
 /* Sum of a row's grey; bytes without their fractions. */
 static double grey_sum(const grd_pixels *in, int y)
@@ -158,7 +173,8 @@ void grd_pixels_hue(const grd_pixels *in, const grd_pixels *out, float shift)
         if (in->dtype == GRD_U8) {
             rows_u8 r = rows_of_bytes(in, out, y);
             for (int x = 0; x < in->width; x++) {
-                float rgb[3] = { (float)r.in[0][x] * (1 / 255.0f), (float)r.in[1][x] * (1 / 255.0f), (float)r.in[2][x] * (1 / 255.0f) };
+                float rgb[3] = { (float)r.in[0][x] * (1 / 255.0f), (float)r.in[1][x] * (1 / 255.0f),
+                                 (float)r.in[2][x] * (1 / 255.0f) };
                 turn(rgb, sixths);
                 for (int c = 0; c < 3; c++)
                     r.out[c][x] = (uint8_t)(int)(clamp(rgb[c], 1) * (256 - 1e-3f)); /* as torchvision's float to byte */

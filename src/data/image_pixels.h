@@ -17,9 +17,9 @@ enum { GRD_PIXELS_MAX_CHANNELS = 4, GRD_PIXELS_MAX_SIZE = 1 << 24 };
 
 typedef struct grd_pixels {
     void *data;
-    grd_dtype dtype;       /* GRD_U8, GRD_F32; GRD_I32 where "any type" is said */
+    grd_dtype dtype; /* GRD_U8, GRD_F32; GRD_I32 where "any type" is said */
     int channels, height, width;
-    int64_t row, plane;    /* elements from one row, one plane to the next */
+    int64_t row, plane; /* elements from one row, one plane to the next */
 } grd_pixels;
 
 /* Rows and planes without gaps. */
@@ -30,17 +30,17 @@ grd_pixels grd_pixels_crop(const grd_pixels *p, int top, int left, int height, i
 /* ---- resize (image_resize.c) ---- */
 
 typedef enum grd_filter {
-    GRD_FILTER_NEAREST,    /* any type */
+    GRD_FILTER_NEAREST, /* any type */
     GRD_FILTER_BILINEAR,
-    GRD_FILTER_BICUBIC,    /* Keys: a = -0.75, with antialias -0.5 */
-    GRD_FILTER_AREA        /* mean of all pixels that the new one touches, as interpolate(mode="area") */
+    GRD_FILTER_BICUBIC, /* Keys: a = -0.75, with antialias -0.5 */
+    GRD_FILTER_AREA     /* mean of all pixels that the new one touches, as interpolate(mode="area") */
 } grd_filter;
 
 typedef struct grd_resize {
     grd_filter filter;
-    bool antialias;        /* of BILINEAR and BICUBIC: the filter is as wide as a new pixel */
-    int height, width;     /* the new picture, whole */
-    int top, left;         /* where `out` begins in it: a crop behind a resize makes only what is kept */
+    bool antialias;    /* of BILINEAR and BICUBIC: the filter is as wide as a new pixel */
+    int height, width; /* the new picture, whole */
+    int top, left;     /* where `out` begins in it: a crop behind a resize makes only what is kept */
 } grd_resize;
 
 /* Bytes for these sizes; only type and sizes of in and out are looked at. */
@@ -50,11 +50,15 @@ void grd_pixels_resize(const grd_resize *r, const grd_pixels *in, const grd_pixe
 
 /* ---- moves (image_move.c): any type, bit by bit; out has the same type and channels ---- */
 
-typedef enum grd_border { GRD_BORDER_CONSTANT, GRD_BORDER_REFLECT, GRD_BORDER_EDGE } grd_border; /* reflect: the edge pixel once */
+typedef enum grd_border {
+    GRD_BORDER_CONSTANT,
+    GRD_BORDER_REFLECT,
+    GRD_BORDER_EDGE
+} grd_border; /* reflect: the edge pixel once */
 
-void grd_pixels_copy(const grd_pixels *in, const grd_pixels *out);             /* of the same size: a crop made real */
-void grd_pixels_flip_horizontal(const grd_pixels *in, const grd_pixels *out);  /* in place: out as in */
-void grd_pixels_flip_vertical(const grd_pixels *in, const grd_pixels *out);    /* in place: out as in */
+void grd_pixels_copy(const grd_pixels *in, const grd_pixels *out);            /* of the same size: a crop made real */
+void grd_pixels_flip_horizontal(const grd_pixels *in, const grd_pixels *out); /* in place: out as in */
+void grd_pixels_flip_vertical(const grd_pixels *in, const grd_pixels *out);   /* in place: out as in */
 /* out is in with `top` rows above, `left` columns before and the rest behind; top and left may be negative (a crop). fill: of
  * CONSTANT, one for each channel, NULL = 0; rounded for whole numbers. REFLECT: each border is smaller than the picture. */
 void grd_pixels_pad(const grd_pixels *in, const grd_pixels *out, int top, int left, grd_border border, const float *fill);
@@ -65,18 +69,18 @@ void grd_pixels_pad(const grd_pixels *in, const grd_pixels *out, int top, int le
  * (u, v, w) = m (x + 0.5, y + 0.5, 1)^T says that the input's place is (u / w, v / w). Row by row. */
 typedef struct grd_warp {
     double m[9];
-    grd_filter filter;     /* NEAREST (any type) or BILINEAR */
-    const float *fill;     /* outside, one for each channel; NULL = 0 without blending at the edge, as fill=None */
+    grd_filter filter; /* NEAREST (any type) or BILINEAR */
+    const float *fill; /* outside, one for each channel; NULL = 0 without blending at the edge, as fill=None */
 } grd_warp;
 
 /* torchvision's affine: shear, scale, turn about the centre, then move. */
 typedef struct grd_affine {
-    double angle;          /* degrees; affine: clockwise, as torchvision's affine. rotate(a) is angle = -a */
-    double translate[2];   /* x, y in pixels */
-    double scale;          /* 0 = 1 */
-    double shear[2];       /* degrees, x and y */
+    double angle;        /* degrees; affine: clockwise, as torchvision's affine. rotate(a) is angle = -a */
+    double translate[2]; /* x, y in pixels */
+    double scale;        /* 0 = 1 */
+    double shear[2];     /* degrees, x and y */
     bool has_center;
-    double center[2];      /* x, y; else the middle of the picture */
+    double center[2]; /* x, y; else the middle of the picture */
 } grd_affine;
 /* The map of grd_warp for a picture of this size; out of the same size. False if it has no inverse (shear of 90 degrees). */
 bool grd_warp_affine(double m[9], const grd_affine *a, int height, int width);
@@ -112,9 +116,9 @@ void grd_points_none(double m[9]);
 void grd_points_resize(double m[9], int in_h, int in_w, int out_h, int out_w);
 void grd_points_flip_horizontal(double m[9], int width);
 void grd_points_flip_vertical(double m[9], int height);
-void grd_points_shift(double m[9], double x, double y);       /* pad: (left, top); crop: (-left, -top) */
-bool grd_points_warp(double m[9], const double warp[9]);      /* of grd_warp.m; false if it has no inverse */
-void grd_points_then(double m[9], const double next[9]);      /* m = next m: first m, then next */
+void grd_points_shift(double m[9], double x, double y);         /* pad: (left, top); crop: (-left, -top) */
+bool grd_points_warp(double m[9], const double warp[9]);        /* of grd_warp.m; false if it has no inverse */
+void grd_points_then(double m[9], const double next[9]);        /* m = next m: first m, then next */
 void grd_points_apply(const double m[9], float *xy, int64_t n); /* n points x, y in place */
 
 #endif

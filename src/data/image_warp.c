@@ -6,7 +6,10 @@
 
 /* ---- maps ---- */
 
-static double radians(double degrees) { return degrees * (3.14159265358979323846 / 180); }
+static double radians(double degrees)
+{
+    return degrees * (3.14159265358979323846 / 180);
+}
 
 /* The forward map of the plane about the centre is R(angle) Shear(sx, sy) scale; here its inverse, with the moves. */
 bool grd_warp_affine(double m[9], const grd_affine *f, int height, int width)
@@ -73,7 +76,10 @@ typedef struct places {
     float u[RUN], v[RUN];
 } places;
 
-static float tamed(float v) { return v > -FAR && v < FAR ? v : FAR; }
+static float tamed(float v)
+{
+    return v > -FAR && v < FAR ? v : FAR;
+}
 
 /* Where new pixels x..x+n-1 of row y come from; 0 is the centre of the first pixel. */
 static void find(const double m[9], int y, int x, int n, places *p)
@@ -98,17 +104,17 @@ static void find(const double m[9], int y, int x, int n, places *p)
     }
 }
 
-#define NEAREST(name, type)                                                                                                \
-    static void name(const grd_pixels *in, const grd_pixels *out, int y, int x, int n, const places *p, const type *fill)  \
-    {                                                                                                                      \
-        for (int i = 0; i < n; i++) {                                                                                      \
-            int64_t u = (int64_t)rintf(p->u[i]), v = (int64_t)rintf(p->v[i]);                                              \
-            bool inside = u >= 0 && u < in->width && v >= 0 && v < in->height;                                             \
-            const type *from = (const type *)in->data + (inside ? v * in->row + u : 0);                                    \
-            type *to = (type *)out->data + y * out->row + x + i;                                                           \
-            for (int c = 0; c < out->channels; c++)                                                                        \
-                to[c * out->plane] = inside ? from[c * in->plane] : fill[c];                                               \
-        }                                                                                                                  \
+#define NEAREST(name, type)                                                                                                      \
+    static void name(const grd_pixels *in, const grd_pixels *out, int y, int x, int n, const places *p, const type *fill)        \
+    {                                                                                                                            \
+        for (int i = 0; i < n; i++) {                                                                                            \
+            int64_t u = (int64_t)rintf(p->u[i]), v = (int64_t)rintf(p->v[i]);                                                    \
+            bool inside = u >= 0 && u < in->width && v >= 0 && v < in->height;                                                   \
+            const type *from = (const type *)in->data + (inside ? v * in->row + u : 0);                                          \
+            type *to = (type *)out->data + y * out->row + x + i;                                                                 \
+            for (int c = 0; c < out->channels; c++)                                                                              \
+                to[c * out->plane] = inside ? from[c * in->plane] : fill[c];                                                     \
+        }                                                                                                                        \
     }
 NEAREST(nearest_8, uint8_t)
 NEAREST(nearest_32, uint32_t)
@@ -118,7 +124,10 @@ typedef struct corner { /* the four pixels around a place: offsets, weights (0 o
     float w[4], cover;
 } corner;
 
-static int floor_of(float v) { return (int)v - (v < (float)(int)v); }
+static int floor_of(float v)
+{
+    return (int)v - (v < (float)(int)v);
+}
 
 static corner corner_of(const grd_pixels *in, float u, float v)
 {
@@ -136,24 +145,30 @@ static corner corner_of(const grd_pixels *in, float u, float v)
     return k;
 }
 
-static uint8_t byte_of(float v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : (int)rintf(v)); }
-static float same(float v) { return v; }
+static uint8_t byte_of(float v)
+{
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : (int)rintf(v));
+}
+static float same(float v)
+{
+    return v;
+}
 
 /* The sum of weighted pixels already fades at the picture's edge; it is blended with the fill by its cover again, as torchvision
  * does with its mask. */
-#define BILINEAR(name, type, end)                                                                                                 \
+#define BILINEAR(name, type, end)                                                                                                \
     static void name(const grd_pixels *in, const grd_pixels *out, int y, int x, int n, const places *p, const float *fill)       \
-    {                                                                                                                             \
-        for (int i = 0; i < n; i++) {                                                                                             \
-            corner k = corner_of(in, p->u[i], p->v[i]);                                                                           \
-            for (int c = 0; c < out->channels; c++) {                                                                             \
-                const type *from = (const type *)in->data + c * in->plane;                                                        \
-                float v = (float)from[k.at[0]] * k.w[0] + (float)from[k.at[1]] * k.w[1] + (float)from[k.at[2]] * k.w[2] +         \
-                          (float)from[k.at[3]] * k.w[3];                                                                          \
-                v = fill ? (v - fill[c]) * k.cover + fill[c] : v;                                                                 \
-                ((type *)out->data)[c * out->plane + y * out->row + x + i] = end(v);                                              \
-            }                                                                                                                     \
-        }                                                                                                                         \
+    {                                                                                                                            \
+        for (int i = 0; i < n; i++) {                                                                                            \
+            corner k = corner_of(in, p->u[i], p->v[i]);                                                                          \
+            for (int c = 0; c < out->channels; c++) {                                                                            \
+                const type *from = (const type *)in->data + c * in->plane;                                                       \
+                float v = (float)from[k.at[0]] * k.w[0] + (float)from[k.at[1]] * k.w[1] + (float)from[k.at[2]] * k.w[2] +        \
+                          (float)from[k.at[3]] * k.w[3];                                                                         \
+                v = fill ? (v - fill[c]) * k.cover + fill[c] : v;                                                                \
+                ((type *)out->data)[c * out->plane + y * out->row + x + i] = end(v);                                             \
+            }                                                                                                                    \
+        }                                                                                                                        \
     }
 BILINEAR(bilinear_u8, uint8_t, byte_of)
 BILINEAR(bilinear_f32, float, same)

@@ -9,7 +9,7 @@ enum { FILE_HEADER = 14, CORE = 12, INFO = 40 };
 enum { PLAIN = 0, RLE8 = 1, RLE4 = 2, BITFIELDS = 3, ALPHA_BITFIELDS = 6 };
 
 typedef struct mask {
-    uint32_t bits, most;   /* most: the largest value, behind the shift */
+    uint32_t bits, most; /* most: the largest value, behind the shift */
     int shift;
 } mask;
 
@@ -18,20 +18,27 @@ typedef struct bmp {
     grd_image *image;
     size_t pixels_at, palette_at, header;
     unsigned bits, compression, colors_used;
-    bool top_down, grey;   /* grey: every colour of the palette */
-    mask mask[4];          /* red, green, blue, alpha */
+    bool top_down, grey; /* grey: every colour of the palette */
+    mask mask[4];        /* red, green, blue, alpha */
 } bmp;
 
-static uint32_t word(const bmp *b, size_t at) { return (uint32_t)grd_little(b->in->bytes + at, 4); }
-static uint32_t half(const bmp *b, size_t at) { return (uint32_t)grd_little(b->in->bytes + at, 2); }
+static uint32_t word(const bmp *b, size_t at)
+{
+    return (uint32_t)grd_little(b->in->bytes + at, 4);
+}
+static uint32_t half(const bmp *b, size_t at)
+{
+    return (uint32_t)grd_little(b->in->bytes + at, 2);
+}
 
 /* ---- header ---- */
 
 static grd_status expect_bytes(const bmp *b, size_t n)
 {
-    return b->in->size >= n ? GRD_OK
-                            : grd_fail(b->in->host, GRD_ERR_FORMAT, "%s: BMP: truncated in its header: %zu bytes, expected %zu or more",
-                                       b->in->name, b->in->size, n);
+    return b->in->size >= n
+               ? GRD_OK
+               : grd_fail(b->in->host, GRD_ERR_FORMAT, "%s: BMP: truncated in its header: %zu bytes, expected %zu or more",
+                          b->in->name, b->in->size, n);
 }
 
 static bool is_header_size(size_t n)
@@ -42,14 +49,15 @@ static bool is_header_size(size_t n)
 static grd_status check_kind(const bmp *b)
 {
     unsigned bits = b->bits, c = b->compression;
-    bool known = c == PLAIN ? bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32
+    bool known = c == PLAIN  ? bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32
                  : c == RLE8 ? bits == 8 && !b->top_down
                  : c == RLE4 ? bits == 4 && !b->top_down
                              : (c == BITFIELDS || c == ALPHA_BITFIELDS) && (bits == 16 || bits == 32) && b->header != 64;
     return known ? GRD_OK
-                 : grd_fail(b->in->host, GRD_ERR_UNSUPPORTED, "%s: BMP: %u bits a pixel with compression %u%s, expected 1, 4, 8, 16, "
-                            "24 or 32 bits with 0, 8 with 1, 4 with 2, 16 or 32 with 3 or 6", b->in->name, bits, c,
-                            b->top_down ? ", rows from the top" : "");
+                 : grd_fail(b->in->host, GRD_ERR_UNSUPPORTED,
+                            "%s: BMP: %u bits a pixel with compression %u%s, expected 1, 4, 8, 16, "
+                            "24 or 32 bits with 0, 8 with 1, 4 with 2, 16 or 32 with 3 or 6",
+                            b->in->name, bits, c, b->top_down ? ", rows from the top" : "");
 }
 
 static grd_status read_sizes(bmp *b)
@@ -187,7 +195,8 @@ static grd_status truncated(const bmp *b, int rows)
 static grd_status read_rows(bmp *b)
 {
     size_t stride = ((size_t)b->image->width * b->bits + 31) / 32 * 4, used = ((size_t)b->image->width * b->bits + 7) / 8;
-    size_t have = b->in->size - b->pixels_at, rows = have / stride + (have % stride >= used); /* the last one may lack its padding */
+    size_t have = b->in->size - b->pixels_at,
+           rows = have / stride + (have % stride >= used); /* the last one may lack its padding */
     if (rows < (size_t)b->image->height)
         return truncated(b, (int)rows);
     GRD_TRY(grd_image_alloc(b->in, b->image));
@@ -260,8 +269,10 @@ static grd_status read_runs(bmp *b)
         bool good = n ? put_run(b, &c, n, false) : escape(b, &c, code, &done);
         c.at += n ? 1 : 0;
         if (!good)
-            return grd_fail(b->in->host, GRD_ERR_FORMAT, "%s: BMP: the run at byte %zu leaves the picture or the file after %d of "
-                            "%d rows", b->in->name, start, c.y < b->image->height ? c.y : b->image->height, b->image->height);
+            return grd_fail(b->in->host, GRD_ERR_FORMAT,
+                            "%s: BMP: the run at byte %zu leaves the picture or the file after %d of "
+                            "%d rows",
+                            b->in->name, start, c.y < b->image->height ? c.y : b->image->height, b->image->height);
     }
     return GRD_OK;
 }

@@ -44,7 +44,8 @@ static places places_of(int orientation, int64_t width, int64_t height, int64_t 
     int64_t step = planes ? 1 : channels, out_width = turned ? height : width;
     bool last_column = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8; /* x runs backwards */
     bool last_row = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;    /* y runs backwards */
-    places to = { .right = turned ? step * out_width : step, .down = turned ? step : step * out_width,
+    places to = { .right = turned ? step * out_width : step,
+                  .down = turned ? step : step * out_width,
                   .apart = planes ? width * height : 1 };
     if (last_column) {
         to.first += to.right * (width - 1);
@@ -58,40 +59,41 @@ static places places_of(int orientation, int64_t width, int64_t height, int64_t 
 }
 
 /* One row from `from` to `to` channels, per element type. */
-#define CONVERT(name, type, most)                                                                                              \
-    static void name(const type *in, int from, type *out, int to, int64_t n)                                                   \
-    {                                                                                                                          \
-        for (int64_t x = 0; x < n; x++, in += from, out += to) {                                                               \
-            if (to == 1) {                                                                                                     \
-                out[0] = from < 3 ? in[0] : (type)((in[0] * 19595u + in[1] * 38470u + in[2] * 7471u + 0x8000u) >> 16);         \
-                continue;                                                                                                      \
-            }                                                                                                                  \
-            for (int c = 0; c < 3; c++)                                                                                        \
-                out[c] = in[from < 3 ? 0 : c];                                                                                 \
-            if (to == 4)                                                                                                       \
-                out[3] = from == 2 ? in[1] : from == 4 ? in[3] : most;                                                         \
-        }                                                                                                                      \
+#define CONVERT(name, type, most)                                                                                                \
+    static void name(const type *in, int from, type *out, int to, int64_t n)                                                     \
+    {                                                                                                                            \
+        for (int64_t x = 0; x < n; x++, in += from, out += to) {                                                                 \
+            if (to == 1) {                                                                                                       \
+                out[0] = from < 3 ? in[0] : (type)((in[0] * 19595u + in[1] * 38470u + in[2] * 7471u + 0x8000u) >> 16);           \
+                continue;                                                                                                        \
+            }                                                                                                                    \
+            for (int c = 0; c < 3; c++)                                                                                          \
+                out[c] = in[from < 3 ? 0 : c];                                                                                   \
+            if (to == 4)                                                                                                         \
+                out[3] = from == 2 ? in[1] : from == 4 ? in[3] : most;                                                           \
+        }                                                                                                                        \
     }
 CONVERT(convert_8, uint8_t, UINT8_MAX)
 CONVERT(convert_16, uint16_t, UINT16_MAX)
 
-#define PLACE(name, type)                                                                                \
-    static void name(const type *in, int channels, const places *to, int64_t y, type *out, int64_t n)    \
-    {                                                                                                    \
-        for (int c = 0; c < channels; c++) {                                                             \
-            type *at = out + to->first + y * to->down + c * to->apart;                                   \
-            if (to->right == 1)                                                                          \
-                for (int64_t x = 0; x < n; x++)                                                          \
-                    at[x] = in[x * channels + c];                                                        \
-            else                                                                                         \
-                for (int64_t x = 0; x < n; x++)                                                          \
-                    at[x * to->right] = in[x * channels + c];                                            \
-        }                                                                                                \
+#define PLACE(name, type)                                                                                                        \
+    static void name(const type *in, int channels, const places *to, int64_t y, type *out, int64_t n)                            \
+    {                                                                                                                            \
+        for (int c = 0; c < channels; c++) {                                                                                     \
+            type *at = out + to->first + y * to->down + c * to->apart;                                                           \
+            if (to->right == 1)                                                                                                  \
+                for (int64_t x = 0; x < n; x++)                                                                                  \
+                    at[x] = in[x * channels + c];                                                                                \
+            else                                                                                                                 \
+                for (int64_t x = 0; x < n; x++)                                                                                  \
+                    at[x * to->right] = in[x * channels + c];                                                                    \
+        }                                                                                                                        \
     }
 PLACE(place_8, uint8_t)
 PLACE(place_16, uint16_t)
 
-static void move_row(const grd_cpu_table *cpu, const grd_image *from, const grd_image *to, const places *where, int64_t y, void *line)
+static void move_row(const grd_cpu_table *cpu, const grd_image *from, const grd_image *to, const places *where, int64_t y,
+                     void *line)
 {
     size_t row_bytes = (size_t)from->width * (size_t)from->channels * (size_t)(from->depth / 8);
     const void *row = (const uint8_t *)from->pixels + (size_t)y * row_bytes;

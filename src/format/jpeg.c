@@ -18,11 +18,11 @@ typedef struct reader {
     struct jpeg_progress_mgr progress;
     grd_image_input *in;
     grd_image *image;
-    uint8_t *line;         /* a row of CMYK */
+    uint8_t *line; /* a row of CMYK */
     jmp_buf back;
-    bool ended;            /* more bytes were wanted than there are */
-    bool scans;            /* several, that refine one another: rows come only after all of them */
-    grd_status status;     /* GRD_OK: libjpeg complains, and the text is `text` */
+    bool ended;        /* more bytes were wanted than there are */
+    bool scans;        /* several, that refine one another: rows come only after all of them */
+    grd_status status; /* GRD_OK: libjpeg complains, and the text is `text` */
     char text[JMSG_LENGTH_MAX];
 } reader;
 
@@ -48,7 +48,10 @@ static void on_message(j_common_ptr d, int level)
         give_up(d);
 }
 
-static void on_output(j_common_ptr d) { (void)d; }
+static void on_output(j_common_ptr d)
+{
+    (void)d;
+}
 
 /* A small file can ask for any number of passes over a large picture. */
 static void on_progress(j_common_ptr d)
@@ -60,7 +63,10 @@ static void on_progress(j_common_ptr d)
     }
 }
 
-static void source_begin(j_decompress_ptr d) { (void)d; }
+static void source_begin(j_decompress_ptr d)
+{
+    (void)d;
+}
 
 /* All bytes are there from the start: who wants more gets an end marker, and libjpeg says what it lacks. */
 static boolean source_fill(j_decompress_ptr d)
@@ -90,9 +96,12 @@ static void begin(reader *r)
     r->errors.error_exit = give_up;
     r->errors.emit_message = on_message;
     r->errors.output_message = on_output;
-    r->source = (struct jpeg_source_mgr){ .next_input_byte = r->in->bytes, .bytes_in_buffer = r->in->size,
-                                          .init_source = source_begin, .fill_input_buffer = source_fill,
-                                          .skip_input_data = source_skip, .resync_to_restart = jpeg_resync_to_restart,
+    r->source = (struct jpeg_source_mgr){ .next_input_byte = r->in->bytes,
+                                          .bytes_in_buffer = r->in->size,
+                                          .init_source = source_begin,
+                                          .fill_input_buffer = source_fill,
+                                          .skip_input_data = source_skip,
+                                          .resync_to_restart = jpeg_resync_to_restart,
                                           .term_source = source_begin };
     r->progress.progress_monitor = on_progress;
 }
@@ -240,11 +249,13 @@ static grd_status complain(const reader *r)
     if (refused)
         return grd_fail(in->host, GRD_ERR_MEMORY, "%s: JPEG: %s", in->name, r->text);
     if (!r->image->pixels)
-        return r->ended ? grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: truncated in its header, after %zu bytes", in->name, in->size)
-                        : grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: %s", in->name, r->text);
+        return r->ended
+                   ? grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: truncated in its header, after %zu bytes", in->name, in->size)
+                   : grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: %s", in->name, r->text);
     unsigned rows = r->d.output_scanline, of = r->d.output_height;
     if (r->ended && r->scans)
-        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: truncated in scan %d: %s", in->name, r->d.input_scan_number, r->text);
+        return grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: truncated in scan %d: %s", in->name, r->d.input_scan_number,
+                        r->text);
     if (r->ended)
         return grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: truncated after %u of %u rows", in->name, rows, of);
     return grd_fail(in->host, GRD_ERR_FORMAT, "%s: JPEG: damaged after %u of %u rows: %s", in->name, rows, of, r->text);

@@ -227,7 +227,8 @@ static grd_status complain(const reader *r)
     if (r->passes > 1)
         snprintf(where, sizeof where, " of pass %d of %d", r->pass + 1, r->passes);
     if (!r->image->pixels)
-        return r->ended ? grd_fail(in->host, GRD_ERR_FORMAT, "%s: PNG: truncated in its header, after %zu bytes", in->name, in->size)
+        return r->ended ? grd_fail(in->host, GRD_ERR_FORMAT, "%s: PNG: truncated in its header, after %zu bytes", in->name,
+                                   in->size)
                         : grd_fail(in->host, GRD_ERR_FORMAT, "%s: PNG: %s", in->name, r->why.text);
     if (r->ended)
         return grd_fail(in->host, GRD_ERR_FORMAT, "%s: PNG: truncated after %d of %d rows%s", in->name, r->row, r->image->height,

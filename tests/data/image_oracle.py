@@ -31,7 +31,8 @@ def resizes(h, w):
 def warps(h, w, one):
     fill = [float(np.float32(v * one)) for v in (0.1, 0.5, 0.9)]
     start = [[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]]
-    end = [[w / 8.3, h / 9.1], [w - 1.2 - w / 10, 1.1], [w - 2.3, h - 1 - h / 8], [0.2, h - 1.3 - h / 12]] # no pixel lies on an edge
+    # no pixel lies on an edge
+    end = [[w / 8.3, h / 9.1], [w - 1.2 - w / 10, 1.1], [w - 2.3, h - 1 - h / 8], [0.2, h - 1.3 - h / 12]]
     corners = [v for p in start for v in p], [v for p in end for v in p]
     for name, mode in (("nearest", M.NEAREST), ("bilinear", M.BILINEAR)):
         yield "rotate_" + name, [-17.0] + fill, lambda t, m=mode: F.rotate(t, 17.0, m, fill=fill)

@@ -36,7 +36,8 @@ static void every_transform_gives_what_torchvision_gives(void **state)
         const golden *k = &goldens[g];
         bool whole = strcmp(k->kind, "u8") == 0, whole_out = whole && strcmp(k->name, "normalize") != 0;
         grd_pixels in = grd_pixels_of(whole ? (void *)pixels : floats, whole ? GRD_U8 : GRD_F32, C, H, W);
-        grd_pixels out = grd_pixels_of(whole_out ? (void *)found_bytes : found_floats, whole_out ? GRD_U8 : GRD_F32, k->size[0], k->size[1], k->size[2]);
+        grd_pixels out = grd_pixels_of(whole_out ? (void *)found_bytes : found_floats, whole_out ? GRD_U8 : GRD_F32, k->size[0],
+                                       k->size[1], k->size[2]);
         assert_true(image_case(k->name, k->p, &in, &out));
         for (int i = 0; i < k->size[0] * k->size[1] * k->size[2]; i++) {
             double value = whole_out ? found_bytes[i] : (double)found_floats[i] * 10000, bound = whole_out ? 1 : 2;
@@ -76,8 +77,10 @@ static void a_window_of_a_resize_is_that_part_of_the_whole(void **state)
 static void views_are_respected(void **state)
 {
     (void)state;
-    static const char *const names[] = { "resize_bilinear_aa", "resize_nearest", "flip_horizontal", "flip_vertical", "pad_reflect", "rotate_bilinear",
-                                         "affine_nearest", "brightness", "contrast", "saturation", "hue", "blur" };
+    static const char *const names[] = {
+        "resize_bilinear_aa", "resize_nearest", "flip_horizontal", "flip_vertical", "pad_reflect", "rotate_bilinear",
+        "affine_nearest",     "brightness",     "contrast",        "saturation",    "hue",         "blur"
+    };
     static const double p[IMAGE_PARAMETERS] = { 1, 1, 1, 1 }, blur[IMAGE_PARAMETERS] = { 3, 5, 1, 1 };
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         static uint8_t pixels[C * H * W], around[C * 20 * 20], copied[C * 4 * 5], expected[C * 4 * 5];
@@ -198,7 +201,8 @@ static void points_go_where_their_pixels_go(void **state)
     grd_points_shift(m, 2, 5);
     expect_point(m, &in, &padded, 1e-3);
     image_case("affine_bilinear", p, &in, &out);
-    assert_true(grd_warp_affine(warp, &(grd_affine){ .angle = p[0], .translate = { p[1], p[2] }, .scale = p[3], .shear = { p[4], p[5] } }, PH, PW));
+    assert_true(grd_warp_affine(
+        warp, &(grd_affine){ .angle = p[0], .translate = { p[1], p[2] }, .scale = p[3], .shear = { p[4], p[5] } }, PH, PW));
     assert_true(grd_points_warp(m, warp));
     expect_point(m, &in, &out, 0.02);
     const double end[IMAGE_PARAMETERS] = { 4, 2, PW - 1, 0, PW - 4, PH - 3, 1, PH - 1 };
@@ -206,7 +210,8 @@ static void points_go_where_their_pixels_go(void **state)
     image_case("perspective_bilinear", end, &in, &out);
     assert_true(grd_warp_perspective(warp, start, end));
     assert_true(grd_points_warp(m, warp));
-    expect_point(m, &in, &out, 0.7); /* torchvision's corners are half a pixel from its map's, and the spot's middle moves with its size */
+    expect_point(m, &in, &out,
+                 0.7); /* torchvision's corners are half a pixel from its map's, and the spot's middle moves with its size */
     grd_points_none(m);
     grd_points_flip_horizontal(warp, 10);
     grd_points_then(m, warp);
@@ -229,10 +234,12 @@ static void maps_without_an_inverse_are_refused(void **state)
 static void pictures_of_one_pixel_survive(void **state)
 {
     (void)state;
-    static const char *const names[] = { "resize_bilinear", "resize_bilinear_aa", "resize_bicubic", "resize_bicubic_aa", "resize_area", "resize_nearest" };
+    static const char *const names[] = { "resize_bilinear",   "resize_bilinear_aa", "resize_bicubic",
+                                         "resize_bicubic_aa", "resize_area",        "resize_nearest" };
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         uint8_t one[3] = { 200, 0, 255 }, many[3 * 35], back[3];
-        grd_pixels in = grd_pixels_of(one, GRD_U8, 3, 1, 1), out = grd_pixels_of(many, GRD_U8, 3, 5, 7), last = grd_pixels_of(back, GRD_U8, 3, 1, 1);
+        grd_pixels in = grd_pixels_of(one, GRD_U8, 3, 1, 1), out = grd_pixels_of(many, GRD_U8, 3, 5, 7),
+                   last = grd_pixels_of(back, GRD_U8, 3, 1, 1);
         image_case(names[k], NULL, &in, &out);
         for (int i = 0; i < 105; i++)
             assert_int_equal(many[i], one[i / 35]);

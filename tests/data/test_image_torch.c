@@ -1,5 +1,5 @@
-/* torchvision as oracle over 200 real pictures: the largest difference of each transform, as a table. Skipped unless GRADUS_PYTHON
- * names a Python with torchvision, Pillow and numpy, and GRADUS_DATA has msrc and cifar10. GRADUS_PICTURES changes how many. */
+/* torchvision as oracle over 200 real pictures: the largest difference of each transform, as a table. Skipped unless
+ * GRADUS_PYTHON names a Python with torchvision, Pillow and numpy, and GRADUS_DATA has msrc and cifar10. GRADUS_PICTURES changes how many. */
 #define _GNU_SOURCE
 #include "helper_data.h"
 #include "helper_image.h"
@@ -32,7 +32,8 @@ static bool next_case(FILE *from, line *lines, int *n)
     char name[40], kind[8];
     int in_size[3], out_size[3];
     double p[IMAGE_PARAMETERS];
-    if (fscanf(from, "%39s %7s %d %d %d %d %d %d", name, kind, &in_size[0], &in_size[1], &in_size[2], &out_size[0], &out_size[1], &out_size[2]) != 8)
+    if (fscanf(from, "%39s %7s %d %d %d %d %d %d", name, kind, &in_size[0], &in_size[1], &in_size[2], &out_size[0], &out_size[1],
+               &out_size[2]) != 8)
         return false;
     for (int i = 0; i < IMAGE_PARAMETERS; i++)
         assert_int_equal(fscanf(from, "%lf", &p[i]), 1);
@@ -72,11 +73,12 @@ static void real_pictures_come_out_as_from_torchvision(void **state)
         skip();
     static line lines[128];
     int n = 0;
-    snprintf(command, sizeof command, "'%s' -W ignore '%s/tests/data/image_oracle.py' stream '%s' %d", python, GRD_SOURCE_DIR, dir,
-             many ? atoi(many) : 200);
+    snprintf(command, sizeof command, "'%s' -W ignore '%s/tests/data/image_oracle.py' stream '%s' %d", python, GRD_SOURCE_DIR,
+             dir, many ? atoi(many) : 200);
     FILE *from = popen(command, "r");
     assert_non_null(from);
-    while (next_case(from, lines, &n)) {}
+    while (next_case(from, lines, &n)) {
+    }
     assert_int_equal(pclose(from), 0);
     assert_true(n > 50);
     int faults = 0;

@@ -13,7 +13,10 @@ static void put(png_structp png, png_bytep data, size_t size)
     to->size += size;
 }
 
-static void flush(png_structp png) { (void)png; }
+static void flush(png_structp png)
+{
+    (void)png;
+}
 
 picture_bytes png_file(int width, int height, int type, int bits, bool interlaced, bool transparent, const uint8_t *rows)
 {
@@ -22,8 +25,8 @@ picture_bytes png_file(int width, int height, int type, int bits, bool interlace
     png_infop info = png_create_info_struct(png);
     assert_int_equal(setjmp(png_jmpbuf(png)), 0);
     png_set_write_fn(png, &to, put, flush);
-    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, bits, type, interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, bits, type,
+                 interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (type == PNG_COLOR_TYPE_PALETTE) {
         png_color color[256];
         for (int i = 0; i < 1 << bits; i++)
@@ -86,7 +89,8 @@ static void number(uint8_t *at, int64_t value, int size)
 
 picture_bytes bmp_file(const bmp_kind *k)
 {
-    size_t inside = k->header >= 52 ? (size_t)(k->header >= 56 ? 4 : 3) : 0, apart = k->n_masks && !inside ? (size_t)k->n_masks : 0;
+    size_t inside = k->header >= 52 ? (size_t)(k->header >= 56 ? 4 : 3) : 0,
+           apart = k->n_masks && !inside ? (size_t)k->n_masks : 0;
     size_t entry = k->header == 12 ? 3 : 4, at = 14 + (size_t)k->header + 4 * apart + entry * (size_t)k->n_colors;
     picture_bytes b = { calloc(at + k->size, 1), at + k->size };
     memcpy(b.data, "BM", 2);

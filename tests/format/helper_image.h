@@ -13,11 +13,12 @@ typedef struct picture_bytes {
  * palette of 2^bits colours is (i, 2 i, 3 i) mod 256, alpha of the first two 0 and 100 if `transparent`. */
 picture_bytes png_file(int width, int height, int type, int bits, bool interlaced, bool transparent, const uint8_t *rows);
 /* components 1, 3, 4 (CMYK); orientation 0 = no EXIF, else in Intel order, or Motorola order if `big`. */
-picture_bytes jpeg_file(int width, int height, int components, bool progressive, int orientation, bool big, const uint8_t *pixels);
+picture_bytes jpeg_file(int width, int height, int components, bool progressive, int orientation, bool big,
+                        const uint8_t *pixels);
 
 typedef struct bmp_kind {
     int header, width, height, bits, compression; /* height < 0: from the top */
-    const uint32_t *masks; /* n_masks of them */
+    const uint32_t *masks;                        /* n_masks of them */
     int n_masks;
     const uint8_t *palette; /* n_colors of 4 bytes, 3 with header 12 */
     int n_colors;

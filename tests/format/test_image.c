@@ -44,7 +44,10 @@ static void expect_png(int type, int bits, bool interlaced, bool transparent)
 {
     enum { W = 13, H = 11 };
     static uint8_t rows[H * W * 8];
-    int in = type == PNG_COLOR_TYPE_GRAY || type == PNG_COLOR_TYPE_PALETTE ? 1 : type == PNG_COLOR_TYPE_GRAY_ALPHA ? 2 : type == PNG_COLOR_TYPE_RGB ? 3 : 4;
+    int in = type == PNG_COLOR_TYPE_GRAY || type == PNG_COLOR_TYPE_PALETTE ? 1
+             : type == PNG_COLOR_TYPE_GRAY_ALPHA                           ? 2
+             : type == PNG_COLOR_TYPE_RGB                                  ? 3
+                                                                           : 4;
     size_t stride = (size_t)(W * in * bits + 7) / 8;
     for (size_t i = 0; i < sizeof rows; i++)
         rows[i] = draw();
@@ -93,7 +96,8 @@ static void expect_png(int type, int bits, bool interlaced, bool transparent)
             assert_int_equal(((uint8_t *)image.pixels)[i], sample(rows, stride, i / W, i % W, bits, false));
         grd_image_free(&host, &image);
     } else {
-        FAILS(&host, GRD_ERR_FORMAT, "without a palette", grd_image_decode(&host, "a", b.data, b.size, &(grd_image_opts){ .indices = true }, &image));
+        FAILS(&host, GRD_ERR_FORMAT, "without a palette",
+              grd_image_decode(&host, "a", b.data, b.size, &(grd_image_opts){ .indices = true }, &image));
         assert_null(image.pixels);
     }
     free(b.data);
@@ -123,9 +127,12 @@ static void channels_are_converted_on_request(void **state)
     static const uint8_t rgba[] = { 10, 200, 30, 40, 255, 0, 1, 0 }, ga[] = { 7, 8, 250, 9 };
     grd_host host;
     grd_host_init(&host, NULL);
-    picture_bytes colour = png_file(2, 1, PNG_COLOR_TYPE_RGBA, 8, false, false, rgba), grey = png_file(2, 1, PNG_COLOR_TYPE_GRAY_ALPHA, 8, false, false, ga);
+    picture_bytes colour = png_file(2, 1, PNG_COLOR_TYPE_RGBA, 8, false, false, rgba),
+                  grey = png_file(2, 1, PNG_COLOR_TYPE_GRAY_ALPHA, 8, false, false, ga);
     grd_image image = decoded(&host, colour, &(grd_image_opts){ .channels = 1 });
-    assert_memory_equal(image.pixels, ((uint8_t[]){ (10 * 19595 + 200 * 38470 + 30 * 7471 + 32768) >> 16, (255 * 19595 + 7471 + 32768) >> 16 }), 2);
+    assert_memory_equal(image.pixels,
+                        ((uint8_t[]){ (10 * 19595 + 200 * 38470 + 30 * 7471 + 32768) >> 16, (255 * 19595 + 7471 + 32768) >> 16 }),
+                        2);
     grd_image_free(&host, &image);
     image = decoded(&host, colour, &(grd_image_opts){ .channels = 3, .planes = true });
     assert_memory_equal(image.pixels, ((uint8_t[]){ 10, 255, 200, 0, 30, 1 }), 6);
@@ -140,7 +147,8 @@ static void channels_are_converted_on_request(void **state)
     image = decoded(&host, wide, &(grd_image_opts){ .channels = 1 });
     assert_int_equal(((uint16_t *)image.pixels)[0], 65535);
     grd_image_free(&host, &image);
-    FAILS(&host, GRD_ERR_ARG, "2 channels wanted", grd_image_decode(&host, "a", wide.data, wide.size, &(grd_image_opts){ .channels = 2 }, &image));
+    FAILS(&host, GRD_ERR_ARG, "2 channels wanted",
+          grd_image_decode(&host, "a", wide.data, wide.size, &(grd_image_opts){ .channels = 2 }, &image));
     free(colour.data);
     free(grey.data);
     free(wide.data);
@@ -201,8 +209,10 @@ static void jpeg_is_turned_as_exif_says(void **state)
                     int fx = o == 1 || o == 4 ? x : o == 2 || o == 3 ? last_x - x : o == 5 || o == 6 ? y : last_y - y;
                     int fy = o == 1 || o == 2 ? y : o == 3 || o == 4 ? last_y - y : o == 5 || o == 8 ? x : last_x - x;
                     for (int c = 0; c < 3; c++)
-                        assert_int_equal(((uint8_t *)upright.pixels)[big ? (c * JH * JW + y * upright.width + x) : (y * upright.width + x) * 3 + c],
-                                         ((uint8_t *)lying.pixels)[(fy * JW + fx) * 3 + c]);
+                        assert_int_equal(
+                            ((uint8_t *)
+                                 upright.pixels)[big ? (c * JH * JW + y * upright.width + x) : (y * upright.width + x) * 3 + c],
+                            ((uint8_t *)lying.pixels)[(fy * JW + fx) * 3 + c]);
                 }
             grd_image_free(&host, &lying);
             grd_image_free(&host, &upright);
@@ -213,8 +223,10 @@ static void jpeg_is_turned_as_exif_says(void **state)
 static void jpeg_comes_no_smaller_than_wanted(void **state)
 {
     (void)state;
-    static const struct { int orientation, min_w, min_h, w, h; } cases[] = {
-        { 0, 0, 0, 40, 24 },  { 0, 20, 0, 20, 12 }, { 0, 20, 13, 25, 15 }, { 0, 1, 1, 5, 3 },
+    static const struct {
+        int orientation, min_w, min_h, w, h;
+    } cases[] = {
+        { 0, 0, 0, 40, 24 },  { 0, 20, 0, 20, 12 },  { 0, 20, 13, 25, 15 }, { 0, 1, 1, 5, 3 },
         { 0, 36, 1, 40, 24 }, { 0, 100, 1, 40, 24 }, { 6, 12, 20, 12, 20 }, { 6, 1, 26, 18, 30 },
     };
     grd_host host;
@@ -255,7 +267,9 @@ static void bmp_of_every_kind_gives_its_pixels(void **state)
     static const grd_image_opts indices = { .indices = true };
     static const uint8_t one[] = { 0x40, 0, 0, 0, 0x80, 0, 0, 0 }, four[] = { 0x01, 0, 0, 0, 0x10, 0, 0, 0 };
     static const uint8_t eight[] = { 0, 1, 0, 0, 1, 0, 0, 0 };
-    bmp_kind k = { .header = 40, .width = 2, .height = 2, .bits = 1, .palette = four_colors, .n_colors = 2, .pixels = one, .size = 8 };
+    bmp_kind k = {
+        .header = 40, .width = 2, .height = 2, .bits = 1, .palette = four_colors, .n_colors = 2, .pixels = one, .size = 8
+    };
     expect_bmp(&k, NULL, 3, by_color);
     expect_bmp(&k, &indices, 1, (uint8_t[]){ 1, 0, 0, 1 });
     k.bits = 4;
@@ -268,33 +282,92 @@ static void bmp_of_every_kind_gives_its_pixels(void **state)
     expect_bmp(&k, NULL, 3, by_color);
     k.height = -2;
     expect_bmp(&k, &indices, 1, (uint8_t[]){ 0, 1, 1, 0 });
-    expect_bmp(&(bmp_kind){ .header = 12, .width = 2, .height = 1, .bits = 1, .palette = (uint8_t[]){ 1, 2, 3, 4, 5, 6 }, .n_colors = 2,
-                            .pixels = "\x40", .size = 1 }, NULL, 3, (uint8_t[]){ 3, 2, 1, 6, 5, 4 });
-    expect_bmp(&(bmp_kind){ .header = 40, .width = 2, .height = 1, .bits = 1, .palette = (uint8_t[]){ 9, 9, 9, 0, 80, 80, 80, 0 }, .n_colors = 2,
-                            .pixels = "\x40", .size = 1 }, NULL, 1, (uint8_t[]){ 9, 80 }); /* greys only: grey */
-    expect_bmp(&(bmp_kind){ .header = 40, .width = 1, .height = 2, .bits = 24, .pixels = "\1\2\3\0\4\5\6", .size = 7 }, NULL, 3, (uint8_t[]){ 6, 5, 4, 3, 2, 1 });
-    expect_bmp(&(bmp_kind){ .header = 40, .width = 1, .height = 1, .bits = 32, .pixels = "\1\2\3\4", .size = 4 }, NULL, 3, (uint8_t[]){ 3, 2, 1 });
+    expect_bmp(&(bmp_kind){ .header = 12,
+                            .width = 2,
+                            .height = 1,
+                            .bits = 1,
+                            .palette = (uint8_t[]){ 1, 2, 3, 4, 5, 6 },
+                            .n_colors = 2,
+                            .pixels = "\x40",
+                            .size = 1 },
+               NULL, 3, (uint8_t[]){ 3, 2, 1, 6, 5, 4 });
+    expect_bmp(&(bmp_kind){ .header = 40,
+                            .width = 2,
+                            .height = 1,
+                            .bits = 1,
+                            .palette = (uint8_t[]){ 9, 9, 9, 0, 80, 80, 80, 0 },
+                            .n_colors = 2,
+                            .pixels = "\x40",
+                            .size = 1 },
+               NULL, 1, (uint8_t[]){ 9, 80 }); /* greys only: grey */
+    expect_bmp(&(bmp_kind){ .header = 40, .width = 1, .height = 2, .bits = 24, .pixels = "\1\2\3\0\4\5\6", .size = 7 }, NULL, 3,
+               (uint8_t[]){ 6, 5, 4, 3, 2, 1 });
+    expect_bmp(&(bmp_kind){ .header = 40, .width = 1, .height = 1, .bits = 32, .pixels = "\1\2\3\4", .size = 4 }, NULL, 3,
+               (uint8_t[]){ 3, 2, 1 });
     expect_bmp(&(bmp_kind){ .header = 40, .width = 2, .height = 1, .bits = 16, .pixels = "\x01\x7c\xe0\x03", .size = 4 }, NULL, 3,
                (uint8_t[]){ 255, 0, 8, 0, 255, 0 });
-    static const uint32_t m565[] = { 0xf800, 0x7e0, 0x1f }, argb[] = { 0xff, 0xff00, 0xff0000, 0xff000000 }, ten[] = { 0x3ff00000, 0xffc00, 0x3ff };
-    expect_bmp(&(bmp_kind){ .header = 40, .width = 2, .height = 1, .bits = 16, .compression = 3, .masks = m565, .n_masks = 3,
-                            .pixels = "\x00\xf8\xe1\x07", .size = 4 }, NULL, 3, (uint8_t[]){ 255, 0, 0, 0, 255, 8 });
-    expect_bmp(&(bmp_kind){ .header = 40, .width = 1, .height = 1, .bits = 32, .compression = 3, .masks = ten, .n_masks = 3,
-                            .pixels = "\x00\xfc\x0f\x20", .size = 4 }, NULL, 3, (uint8_t[]){ 127, 255, 0 });
+    static const uint32_t m565[] = { 0xf800, 0x7e0, 0x1f }, argb[] = { 0xff, 0xff00, 0xff0000, 0xff000000 },
+                          ten[] = { 0x3ff00000, 0xffc00, 0x3ff };
+    expect_bmp(&(bmp_kind){ .header = 40,
+                            .width = 2,
+                            .height = 1,
+                            .bits = 16,
+                            .compression = 3,
+                            .masks = m565,
+                            .n_masks = 3,
+                            .pixels = "\x00\xf8\xe1\x07",
+                            .size = 4 },
+               NULL, 3, (uint8_t[]){ 255, 0, 0, 0, 255, 8 });
+    expect_bmp(&(bmp_kind){ .header = 40,
+                            .width = 1,
+                            .height = 1,
+                            .bits = 32,
+                            .compression = 3,
+                            .masks = ten,
+                            .n_masks = 3,
+                            .pixels = "\x00\xfc\x0f\x20",
+                            .size = 4 },
+               NULL, 3, (uint8_t[]){ 127, 255, 0 });
     for (int header = 40; header <= 124; header += header == 40 ? 16 : header == 56 ? 52 : 16)
-        expect_bmp(&(bmp_kind){ .header = header, .width = 1, .height = 1, .bits = 32, .compression = header == 40 ? 6 : 3, .masks = argb, .n_masks = 4,
-                                .pixels = "\1\2\3\4", .size = 4 }, NULL, 4, (uint8_t[]){ 1, 2, 3, 4 });
+        expect_bmp(&(bmp_kind){ .header = header,
+                                .width = 1,
+                                .height = 1,
+                                .bits = 32,
+                                .compression = header == 40 ? 6 : 3,
+                                .masks = argb,
+                                .n_masks = 4,
+                                .pixels = "\1\2\3\4",
+                                .size = 4 },
+                   NULL, 4, (uint8_t[]){ 1, 2, 3, 4 });
 }
 
 static void bmp_runs_are_followed(void **state)
 {
     (void)state;
     static const grd_image_opts indices = { .indices = true };
-    static const uint8_t eight[] = { 2, 1, 0, 3, 3, 2, 1, 0, /* row: 1 1 3 2 1 */ 0, 0, 0, 2, 2, 1, 1, 2, /* up a row, right 2: 2 */ 0, 1 };
-    bmp_kind k = { .header = 40, .width = 5, .height = 4, .bits = 8, .compression = 1, .palette = four_colors, .n_colors = 4, .pixels = eight, .size = sizeof eight };
+    static const uint8_t eight[] = {
+        2, 1, 0, 3, 3, 2, 1, 0, /* row: 1 1 3 2 1 */ 0, 0, 0, 2, 2, 1, 1, 2, /* up a row, right 2: 2 */ 0, 1
+    };
+    bmp_kind k = { .header = 40,
+                   .width = 5,
+                   .height = 4,
+                   .bits = 8,
+                   .compression = 1,
+                   .palette = four_colors,
+                   .n_colors = 4,
+                   .pixels = eight,
+                   .size = sizeof eight };
     expect_bmp(&k, &indices, 1, (uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 1, 3, 2, 1 });
     static const uint8_t four[] = { 3, 0x12, 0, 0, 0, 5, 0x31, 0x20, 0x10, 0, 0, 1 };
-    k = (bmp_kind){ .header = 40, .width = 5, .height = 2, .bits = 4, .compression = 2, .palette = four_colors, .n_colors = 4, .pixels = four, .size = sizeof four };
+    k = (bmp_kind){ .header = 40,
+                    .width = 5,
+                    .height = 2,
+                    .bits = 4,
+                    .compression = 2,
+                    .palette = four_colors,
+                    .n_colors = 4,
+                    .pixels = four,
+                    .size = sizeof four };
     expect_bmp(&k, &indices, 1, (uint8_t[]){ 3, 1, 2, 0, 1, 1, 2, 1, 0, 0 });
     grd_host host;
     grd_image image;
@@ -302,7 +375,8 @@ static void bmp_runs_are_followed(void **state)
     k.pixels = "\x06\x12";
     k.size = 2;
     picture_bytes b = bmp_file(&k);
-    FAILS(&host, GRD_ERR_FORMAT, "the run at byte 70 leaves the picture or the file after 0 of 2 rows", grd_image_decode(&host, "a", b.data, b.size, NULL, &image));
+    FAILS(&host, GRD_ERR_FORMAT, "the run at byte 70 leaves the picture or the file after 0 of 2 rows",
+          grd_image_decode(&host, "a", b.data, b.size, NULL, &image));
     free(b.data);
     k.pixels = "\x05\x12\0\0";
     k.size = 4;
@@ -320,10 +394,13 @@ static void files_that_end_early_say_how_far_they_went(void **state)
     static uint8_t rows[W * H * 3];
     for (size_t i = 0; i < sizeof rows; i++)
         rows[i] = draw();
-    picture_bytes files[] = { png_file(W, H, PNG_COLOR_TYPE_RGB, 8, false, false, rows), png_file(W, H, PNG_COLOR_TYPE_RGB, 8, true, false, rows),
-                              jpeg_file(W, H, 3, false, 0, false, rows), jpeg_file(W, H, 3, true, 0, false, rows),
-                              bmp_file(&(bmp_kind){ .header = 40, .width = W, .height = H, .bits = 24, .pixels = rows, .size = sizeof rows }) };
-    static const char *const half[] = { "a: PNG: truncated after 2", "of pass 6 of 7", "a: JPEG: truncated after ", "a: JPEG: truncated in scan ", "a: BMP: truncated after 2" };
+    picture_bytes files[] = {
+        png_file(W, H, PNG_COLOR_TYPE_RGB, 8, false, false, rows), png_file(W, H, PNG_COLOR_TYPE_RGB, 8, true, false, rows),
+        jpeg_file(W, H, 3, false, 0, false, rows), jpeg_file(W, H, 3, true, 0, false, rows),
+        bmp_file(&(bmp_kind){ .header = 40, .width = W, .height = H, .bits = 24, .pixels = rows, .size = sizeof rows })
+    };
+    static const char *const half[] = { "a: PNG: truncated after 2", "of pass 6 of 7", "a: JPEG: truncated after ",
+                                        "a: JPEG: truncated in scan ", "a: BMP: truncated after 2" };
     grd_host host;
     grd_image image;
     grd_host_init(&host, NULL);
@@ -347,8 +424,16 @@ static void sizes_have_a_cap_and_headers_are_not_believed(void **state)
     grd_host host;
     grd_image image;
     grd_host_init(&host, NULL);
-    picture_bytes files[] = { png_file(8, 8, PNG_COLOR_TYPE_GRAY, 8, false, false, rows), jpeg_file(8, 8, 1, false, 0, false, rows),
-                              bmp_file(&(bmp_kind){ .header = 40, .width = 4, .height = 16, .bits = 8, .palette = four_colors, .n_colors = 4, .pixels = rows, .size = 64 }) };
+    picture_bytes files[] = { png_file(8, 8, PNG_COLOR_TYPE_GRAY, 8, false, false, rows),
+                              jpeg_file(8, 8, 1, false, 0, false, rows),
+                              bmp_file(&(bmp_kind){ .header = 40,
+                                                    .width = 4,
+                                                    .height = 16,
+                                                    .bits = 8,
+                                                    .palette = four_colors,
+                                                    .n_colors = 4,
+                                                    .pixels = rows,
+                                                    .size = 64 }) };
     for (int f = 0; f < 3; f++) {
         FAILS(&host, GRD_ERR_FORMAT, "pixels, expected at most 63 together",
               grd_image_probe(&host, "a", files[f].data, files[f].size, &(grd_image_opts){ .max_pixels = 63 }, &image));
@@ -356,7 +441,8 @@ static void sizes_have_a_cap_and_headers_are_not_believed(void **state)
         grd_image_free(&host, &image);
     }
     memcpy(files[2].data + 18, "\xff\xff\xff\x7f", 4);
-    FAILS(&host, GRD_ERR_FORMAT, "a: 2147483647 x 16 pixels", grd_image_decode(&host, "a", files[2].data, files[2].size, NULL, &image));
+    FAILS(&host, GRD_ERR_FORMAT, "a: 2147483647 x 16 pixels",
+          grd_image_decode(&host, "a", files[2].data, files[2].size, NULL, &image));
     memcpy(files[2].data + 18, "\xff\xff\xff\xff", 4);
     FAILS(&host, GRD_ERR_FORMAT, "a: -1 x 16 pixels", grd_image_decode(&host, "a", files[2].data, files[2].size, NULL, &image));
     picture_bytes wide = png_file(4000, 1, PNG_COLOR_TYPE_RGB, 16, false, false, (uint8_t[24000]){ 0 });
@@ -370,7 +456,8 @@ static void sizes_have_a_cap_and_headers_are_not_believed(void **state)
     }
     for (int k = 0; k < 4; k++)
         wide.data[29 + k] = (uint8_t)(~crc >> (24 - 8 * k));
-    FAILS(&host, GRD_ERR_FORMAT, "8192 x 8192 pixels, more than ", grd_image_decode(&host, "a", wide.data, wide.size, NULL, &image));
+    FAILS(&host, GRD_ERR_FORMAT, "8192 x 8192 pixels, more than ",
+          grd_image_decode(&host, "a", wide.data, wide.size, NULL, &image));
     free(wide.data);
     for (int f = 0; f < 3; f++)
         free(files[f].data);
@@ -383,27 +470,32 @@ static void what_is_no_picture_is_named(void **state)
     grd_image image;
     grd_host_init(&host, NULL);
     FAILS(&host, GRD_ERR_FORMAT, "x: no bytes, expected", grd_image_decode(&host, "x", "", 0, NULL, &image));
-    FAILS(&host, GRD_ERR_FORMAT, "x: begins with \"<html>?!\", expected a PNG, JPEG or BMP", grd_image_decode(&host, "x", "<html>\n!!!", 10, NULL, &image));
+    FAILS(&host, GRD_ERR_FORMAT, "x: begins with \"<html>?!\", expected a PNG, JPEG or BMP",
+          grd_image_decode(&host, "x", "<html>\n!!!", 10, NULL, &image));
     FAILS(&host, GRD_ERR_UNSUPPORTED, "x: a GIF file", grd_image_decode(&host, "x", "GIF89a....", 10, NULL, &image));
     FAILS(&host, GRD_ERR_UNSUPPORTED, "x: a WebP file", grd_image_decode(&host, "x", "RIFF....WEBPVP8 ", 16, NULL, &image));
     FAILS(&host, GRD_ERR_IO, "no-such", grd_image_read(&host, "/no-such-folder/x.png", NULL, &image));
     put_file(in_temp_dir("p.bmp"), "BM", 2);
-    FAILS(&host, GRD_ERR_FORMAT, "p.bmp: BMP: truncated in its header: 2 bytes", grd_image_read(&host, in_temp_dir("p.bmp"), NULL, &image));
+    FAILS(&host, GRD_ERR_FORMAT, "p.bmp: BMP: truncated in its header: 2 bytes",
+          grd_image_read(&host, in_temp_dir("p.bmp"), NULL, &image));
 }
 
 static void refused_memory_is_an_error_and_leaks_nothing(void **state)
 {
     (void)state;
     static const uint8_t rows[16 * 16 * 4] = { 0 };
-    picture_bytes files[] = { png_file(16, 16, PNG_COLOR_TYPE_RGB, 8, true, false, rows), jpeg_file(16, 16, 4, false, 6, false, rows),
-                              bmp_file(&(bmp_kind){ .header = 40, .width = 16, .height = 16, .bits = 32, .pixels = rows, .size = sizeof rows }) };
+    picture_bytes files[] = {
+        png_file(16, 16, PNG_COLOR_TYPE_RGB, 8, true, false, rows), jpeg_file(16, 16, 4, false, 6, false, rows),
+        bmp_file(&(bmp_kind){ .header = 40, .width = 16, .height = 16, .bits = 32, .pixels = rows, .size = sizeof rows })
+    };
     for (int f = 0; f < 3; f++) {
         for (int64_t n = 1;; n++) {
             counter memory = { .refuse = n };
             grd_host host;
             grd_image image;
             counting_host(&host, &memory);
-            grd_status status = grd_image_decode(&host, "a", files[f].data, files[f].size, &(grd_image_opts){ .channels = 4, .planes = true }, &image);
+            grd_status status = grd_image_decode(&host, "a", files[f].data, files[f].size,
+                                                 &(grd_image_opts){ .channels = 4, .planes = true }, &image);
             bool refused = memory.calls >= n;
             assert_int_equal(status, refused ? GRD_ERR_MEMORY : GRD_OK);
             grd_image_free(&host, &image);

@@ -1,4 +1,4 @@
-/* The fuzz target of tests/fuzz with a mutator of our own: 20,000 files, the same in every run; GRADUS_FUZZ_SEED changes which. */
+/* The fuzz target of tests/fuzz with a mutator of our own: 20,000 files, the same in every run. GRADUS_FUZZ_SEED: others. */
 #include "../fuzz/fuzz_image.c"
 
 #include "helper_image.h"
@@ -78,9 +78,33 @@ static void mutated_files_never_do_harm(void **state)
         jpeg_file(W, H, 1, true, 0, false, rows),
         jpeg_file(W, H, 4, false, 3, true, rows),
         bmp_file(&(bmp_kind){ .header = 40, .width = W, .height = H, .bits = 24, .pixels = rows, .size = W * H * 3 }),
-        bmp_file(&(bmp_kind){ .header = 108, .width = W, .height = -H, .bits = 16, .compression = 3, .masks = masks, .n_masks = 3, .pixels = rows, .size = W * H * 2 }),
-        bmp_file(&(bmp_kind){ .header = 40, .width = W, .height = H, .bits = 8, .compression = 1, .palette = rows, .n_colors = 16, .pixels = runs, .size = sizeof runs }),
-        bmp_file(&(bmp_kind){ .header = 40, .width = W, .height = H, .bits = 4, .compression = 2, .palette = rows, .n_colors = 16, .pixels = runs, .size = sizeof runs }),
+        bmp_file(&(bmp_kind){ .header = 108,
+                              .width = W,
+                              .height = -H,
+                              .bits = 16,
+                              .compression = 3,
+                              .masks = masks,
+                              .n_masks = 3,
+                              .pixels = rows,
+                              .size = W * H * 2 }),
+        bmp_file(&(bmp_kind){ .header = 40,
+                              .width = W,
+                              .height = H,
+                              .bits = 8,
+                              .compression = 1,
+                              .palette = rows,
+                              .n_colors = 16,
+                              .pixels = runs,
+                              .size = sizeof runs }),
+        bmp_file(&(bmp_kind){ .header = 40,
+                              .width = W,
+                              .height = H,
+                              .bits = 4,
+                              .compression = 2,
+                              .palette = rows,
+                              .n_colors = 16,
+                              .pixels = runs,
+                              .size = sizeof runs }),
     };
     for (int run = 0; run < RUNS; run++) {
         const picture_bytes *file = &files[draw(sizeof files / sizeof *files)];

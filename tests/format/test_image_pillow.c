@@ -57,7 +57,8 @@
     "body = rng.integers(0, 256, 43 * 124, np.uint8).tobytes()\n"                                                                \
     "bmp('555', 16, 0, body); bmp('555down', 16, 0, body, height=-43)\n"                                                         \
     "bmp('565', 16, 3, body, masks=struct.pack('<III', 0xf800, 0x7e0, 0x1f))\n"                                                  \
-    "bmp('x888', 32, 3, rng.integers(0, 256, 43 * 244, np.uint8).tobytes(), masks=struct.pack('<III', 0xff0000, 0xff00, 0xff))\n" \
+    "bmp('x888', 32, 3, rng.integers(0, 256, 43 * 244, np.uint8).tobytes(), masks=struct.pack('<III', 0xff0000, 0xff00, "        \
+    "0xff))\n"                                                                                                                   \
     "palette = rng.integers(0, 256, 64, np.uint8).tobytes()\n"                                                                   \
     "def runs(bits):\n"                                                                                                          \
     "    out = b''\n"                                                                                                            \
@@ -93,8 +94,8 @@ static int compare(const char *list)
         OK(&host, grd_image_read(&host, path, &(grd_image_opts){ .channels = wanted, .indices = indices }, &image));
         unsigned long found = crc32(0, image.pixels, (uInt)(image.width * image.height * image.channels));
         if (image.width != w || image.height != h || image.channels != c || found != crc) {
-            print_error("%s, channels %d, indices %d: %d x %d x %d, crc %lu; Pillow: %d x %d x %d, crc %lu\n", path, wanted, indices,
-                        image.width, image.height, image.channels, found, w, h, c, crc);
+            print_error("%s, channels %d, indices %d: %d x %d x %d, crc %lu; Pillow: %d x %d x %d, crc %lu\n", path, wanted,
+                        indices, image.width, image.height, image.channels, found, w, h, c, crc);
             faults++;
         }
         grd_image_free(&host, &image);

@@ -13,8 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     static const int channels[] = { 0, 1, 3, 4 };
     unsigned choice = data[--size];
-    grd_image_opts opts = { .channels = channels[choice & 3], .indices = choice & 4, .planes = choice & 8, .eight_bit = choice & 16,
-                            .min_width = choice & 32 ? 3 : 0, .max_pixels = 1 << 18 };
+    grd_image_opts opts = { .channels = channels[choice & 3],
+                            .indices = choice & 4,
+                            .planes = choice & 8,
+                            .eight_bit = choice & 16,
+                            .min_width = choice & 32 ? 3 : 0,
+                            .max_pixels = 1 << 18 };
     grd_host host;
     grd_image image, probed;
     grd_host_init(&host, NULL);

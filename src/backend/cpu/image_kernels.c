@@ -5,7 +5,8 @@
 
 enum { BLOCK = 256 };
 
-void GRD_KERNEL(image_split3)(const uint8_t *restrict in, uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b, int64_t n)
+void GRD_KERNEL(image_split3)(const uint8_t *restrict in, uint8_t *restrict r, uint8_t *restrict g, uint8_t *restrict b,
+                              int64_t n)
 {
     for (int64_t x = 0; x < n; x++) {
         r[x] = in[3 * x];
@@ -70,7 +71,10 @@ void GRD_KERNEL(image_across)(const grd_image_axis *a, int i, const uint8_t *res
     }
 }
 
-static inline float clamp(float v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
+static inline float clamp(float v)
+{
+    return v < 0 ? 0 : v > 255 ? 255 : v;
+}
 
 void GRD_KERNEL(image_saturate)(const uint8_t *const in[3], uint8_t *const out[3], int n, float factor)
 {
