@@ -31,6 +31,7 @@ ISA_TEXT = {"full": "all that the CPU has", "avx2": "AVX2 only"}
 SCALING = {"mlp": (8, 16, 32, 64, 128, 256), "cnn": (8, 16, 32, 64, 128)}
 KANN_URL = "https://github.com/attractivechaos/kann"
 KANN_PACKAGE = "cynn==0.1.5"
+KANN_SHA256 = "b5c3c9586fa9f38437f3f102d201ff2237d9309ea382e21af4e475ee25f005c0"
 KANN_FILES = ("kann.h", "kann.c", "kautodiff.h", "kautodiff.c")
 
 
@@ -81,13 +82,14 @@ def fetch_kann(source):
         return
     except (OSError, subprocess.SubprocessError) as error:
         say(f"{KANN_URL} cannot be had ({type(error).__name__}): from PyPI's {KANN_PACKAGE}")
-    name, version = KANN_PACKAGE.split("==")
-    with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/{version}/json", timeout=60) as answer:
-        file = next(f for f in json.load(answer)["urls"] if f["packagetype"] == "sdist")
-    with urllib.request.urlopen(file["url"], timeout=120) as answer:
+    name, file = KANN_PACKAGE.split("==")[0], KANN_PACKAGE.replace("==", "-") + ".tar.gz"
+    ask = urllib.request.Request(f"https://pypi.org/simple/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    with urllib.request.urlopen(ask, timeout=60) as answer:
+        url = next(f["url"] for f in json.load(answer)["files"] if f["filename"] == file)
+    with urllib.request.urlopen(url, timeout=120) as answer:
         archive = answer.read()
-    if hashlib.sha256(archive).hexdigest() != file["digests"]["sha256"]:
-        raise OSError(f"{file['filename']}: not the bytes that PyPI announces")
+    if hashlib.sha256(archive).hexdigest() != KANN_SHA256:
+        raise OSError(f"{file}: not the bytes it had")
     os.makedirs(source, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:

@@ -1,4 +1,4 @@
-/* PNG files, 8 bits a channel, written with libpng; no time stamp: the same pixels give the same bytes. */
+/* PNG files, 8 bits a channel, written (image.h reads them) with libpng; no time stamp: the same pixels give the same bytes. */
 #ifndef GRD_FORMAT_PNG_H
 #define GRD_FORMAT_PNG_H
 

@@ -167,7 +167,7 @@ static grd_status compare(checker *c, int v, const void *reference, const grd_sh
     char impl[80], text[80];
     grd_step_implementation(s, impl, sizeof impl);
     return grd_fail(c->p->ir.host, GRD_ERR_NUMBER, "%s \"%s\" %s by %s: %s \"%s\" %s is off by %.2g of the reference's largest "
-                    "value, expected at most %.2g", c->node->op->name, s->path, grd_step_kind_name(s->kind), impl,
+                    "value, expected at most %.2g", c->node->op->name, s->path, grd_step_kind_name(s), impl,
                     s->kind == IR_BACKWARD ? "gradient of" : "output", c->p->ir.values.item[v].name,
                     grd_shape_text(shape, text, sizeof text), error, SLACK * bound);
 }

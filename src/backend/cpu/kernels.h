@@ -112,6 +112,13 @@ typedef struct grd_attend_job {
     bool causal, first;    /* first: nothing was summed before */
 } grd_attend_job;
 
+/* Resizing bytes along one axis: new pixel i is the sum of w[k n + i] old ones from first[i] on, k < taps, 1 being 1 << shift. */
+typedef struct grd_image_axis {
+    int n_in, n, taps, shift;
+    int32_t *first;
+    int16_t *w;
+} grd_image_axis;
+
 /* X(result, name, (arguments)) */
 #define GRD_CPU_KERNELS(X)                                                                                         \
     /* the machine's own limits: chains of multiply-adds that wait for nothing, returns FLOPs; a = b + k c */      \
@@ -174,6 +181,11 @@ typedef struct grd_attend_job {
     X(void, upconv_data, (const grd_upconv_job *job, int64_t begin, int64_t end))                                  \
     X(void, upconv_correlate, (const grd_upconv_job *job, int64_t begin, int64_t end))                             \
     X(void, upconv_fold, (const grd_upconv_job *job, int shares, int64_t apart, float *dw, int64_t begin, int64_t end)) \
+    /* rows of bytes: planes of a row of RGB; one row resized (pair: n_in words); new row i of rows side by side */ \
+    X(void, image_split3, (const uint8_t *in, uint8_t *r, uint8_t *g, uint8_t *b, int64_t n))                      \
+    X(void, image_along, (const grd_image_axis *axis, const uint8_t *in, int32_t *pair, uint8_t *out))             \
+    X(void, image_across, (const grd_image_axis *axis, int i, const uint8_t *rows, int width, uint8_t *out))       \
+    X(void, image_saturate, (const uint8_t *const in[3], uint8_t *const out[3], int n, float factor)) /* in place, too */ \
     X(void, wino_sizes, (int *lanes, int *rows)) /* of a block of channels; tiles that products take at once */    \
     X(void, wino_weights, (const grd_wino_map *map, const grd_wino_weights *job, int64_t begin, int64_t end))      \
     X(void, wino_convolve, (const grd_wino_job *job, int64_t begin, int64_t end))                                  \
