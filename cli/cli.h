@@ -20,16 +20,18 @@ typedef struct cli_args { /* what is on the command line after the verb */
     int n_overrides;
     bool json, quiet, confusion, profile;
     const char *stage, *split, *weights; /* stage=NAME split=NAME weights=FILE: no keys of a config */
-    int threads;
+    const char *out; /* --out FILE */
+    int threads, workers; /* 0: not given; -1: not given */
     double seconds;
 } cli_args;
 
 typedef struct cli_verb {
-    const char *name, *usage, *summary, *help;
+    const char *name, *usage, *summary, *help; /* name: one word or two ("data check") */
     int (*run)(const cli_args *args);
 } cli_verb;
 
-extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_version;
+extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_data_bench,
+    verb_version;
 
 extern const volatile int *const cli_stop; /* becomes 1 at the first Ctrl-C */
 

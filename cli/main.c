@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
-                                         &verb_ops,   &verb_show, &verb_bench, &verb_version };
+                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_version };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
@@ -130,6 +130,14 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
         return *value && !*end && args->threads >= 1 && args->threads <= 1024 ? 0
                                                                               : cli_usage(verb, "--threads: expected 1 to 1024");
     }
+    if ((value = value_of("--workers", argc, argv, i))) {
+        args->workers = (int)strtol(value, &end, 10);
+        return *value && !*end && args->workers >= 0 && args->workers <= 64 ? 0 : cli_usage(verb, "--workers: expected 0 to 64");
+    }
+    if ((value = value_of("--out", argc, argv, i))) {
+        args->out = value;
+        return *value ? 0 : cli_usage(verb, "--out: expected the path of a file");
+    }
     if ((value = value_of("--seconds", argc, argv, i))) {
         args->seconds = strtod(value, &end);
         return *value && !*end && args->seconds > 0 && args->seconds <= 3600
@@ -185,30 +193,43 @@ static void print_verbs(FILE *out)
 {
     fprintf(out, "gradus %s: deep learning on an ordinary machine, without Python\n\nusage: gradus VERB ...\n\n", grd_version());
     for (int i = 0; i < N_VERBS; i++)
-        fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(out, "  %-10s %s\n\n", "help VERB", "what a verb does; `gradus help config` lists every key of a config");
+        fprintf(out, "  %-11s %s\n", verbs[i]->name, verbs[i]->summary);
+    fprintf(out, "  %-11s %s\n\n", "help VERB", "what a verb does; `gradus help config` lists every key of a config");
     fprintf(out, "Start with: gradus train recipes/autoencoder-transfer.yaml\n");
 }
 
-static const cli_verb *find_verb(const char *name)
+/* The verb that the first words name, one or two ("data check"), and how many words that took; NULL if there is none. */
+static const cli_verb *find_verb(int argc, char **argv, int *words)
 {
-    for (int i = 0; i < N_VERBS; i++)
-        if (strcmp(verbs[i]->name, name) == 0)
+    char two[100] = "";
+    if (argc > 1)
+        snprintf(two, sizeof two, "%.40s %.40s", argv[0], argv[1]);
+    for (int i = 0; i < N_VERBS; i++) {
+        *words = strchr(verbs[i]->name, ' ') ? 2 : 1;
+        if (strcmp(verbs[i]->name, *words == 2 ? two : argv[0]) == 0)
             return verbs[i];
+    }
     return NULL;
 }
 
+/* Lists the verbs, or if `name` begins some of two words, what may follow it. */
 static int unknown_verb(const char *name)
 {
-    fprintf(stderr, "gradus: no verb \"%s\"; known:", name);
+    const size_t n = strlen(name);
+    int followers = 0;
     for (int i = 0; i < N_VERBS; i++)
-        fprintf(stderr, " %s", verbs[i]->name);
-    fprintf(stderr, " help\n");
+        followers += strncmp(verbs[i]->name, name, n) == 0 && verbs[i]->name[n] == ' ';
+    fprintf(stderr, followers ? "gradus %s: expected one of:" : "gradus: no verb \"%s\"; known:", name);
+    for (int i = 0; i < N_VERBS; i++)
+        if (!followers || (strncmp(verbs[i]->name, name, n) == 0 && verbs[i]->name[n] == ' '))
+            fprintf(stderr, "%s%s", followers ? " " : i ? ", " : " ", verbs[i]->name + (followers ? n + 1 : 0));
+    fprintf(stderr, followers ? "\n" : ", help\n");
     return EXIT_USAGE;
 }
 
 static int help(int argc, char **argv)
 {
+    int words;
     if (argc < 1) {
         print_verbs(stdout);
         return EXIT_DONE;
@@ -217,7 +238,7 @@ static int help(int argc, char **argv)
         grd_config_describe(stdout);
         return EXIT_DONE;
     }
-    const cli_verb *verb = find_verb(argv[0]);
+    const cli_verb *verb = find_verb(argc, argv, &words);
     if (!verb)
         return unknown_verb(argv[0]);
     printf("usage: gradus %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
@@ -234,11 +255,16 @@ int main(int argc, char **argv)
     bool wants_help = strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
     if (wants_help)
         return help(argc - 2, argv + 2);
-    const cli_verb *verb = find_verb(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
+    static char version[] = "version";
+    argv[1] = strcmp(argv[1], "--version") == 0 ? version : argv[1];
+    int words;
+    const cli_verb *verb = find_verb(argc - 1, argv + 1, &words);
     if (!verb)
         return unknown_verb(argv[1]);
-    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
-        return help(1, argv + 1);
+    argc -= words;
+    argv += words;
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return help(words, argv - words + 1);
     struct sigaction action = { .sa_handler = on_signal };
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
@@ -247,7 +273,8 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of write */
     static cli_args args;
     args.seconds = 6;
-    int code = read_args(verb, &args, argc - 2, argv + 2);
+    args.workers = -1;
+    int code = read_args(verb, &args, argc - 1, argv + 1);
     if (!code)
         code = verb->run(&args);
     if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -39,6 +39,12 @@ typedef struct grd_stage_result {
     int n_test;
 } grd_stage_result;
 
+/* The set that a stage (NULL: the first) trains, chooses or is tested on, "train", "val" or "test", transforms applied; *set NULL if the
+ * stage has none of that name. Owned by the context; the caller may free it earlier. */
+GRD_API grd_status grd_pipeline_dataset(grd_pipeline *pipeline, const char *stage, const char *set, grd_dataset **dataset);
+/* How the stage's training set is loaded. */
+GRD_API grd_status grd_pipeline_loader(grd_pipeline *pipeline, const char *stage, grd_loader_opts *opts);
+
 /* Runs all stages that are not done yet, in order; afterwards writes RUN/loss-curves.svg, and RUN/reconstructions.png if a
  * stage's target is its input. GRD_ERR_STOPPED: what had to be saved is saved, opening the run's folder and training again goes on. */
 GRD_API grd_status grd_pipeline_train(grd_pipeline *pipeline);

@@ -428,3 +428,36 @@ void grd_stage_close_data(grd_stage_data *data)
     grd_dataset_free(data->test);
     memset(data, 0, sizeof *data);
 }
+
+/* ---- for those who only look at the data ---- */
+
+grd_status grd_pipeline_dataset(grd_pipeline *p, const char *stage_name, const char *set, grd_dataset **dataset)
+{
+    grd_stage *stage = &p->stage[0];
+    grd_stage_data data;
+    *dataset = NULL;
+    if (stage_name)
+        GRD_TRY(grd_stage_find(p, stage_name, &stage));
+    GRD_TRY(grd_stage_open_data(stage, &data));
+    grd_dataset **const of[PARTS] = { &data.train, &data.val, &data.test };
+    for (int part = 0; part < PARTS; part++)
+        if (strcmp(set, part_name[part]) == 0) {
+            *dataset = *of[part];
+            *of[part] = NULL;
+        }
+    grd_stage_close_data(&data);
+    return GRD_OK;
+}
+
+grd_status grd_pipeline_loader(grd_pipeline *p, const char *stage_name, grd_loader_opts *opts)
+{
+    grd_stage *stage = &p->stage[0];
+    if (stage_name)
+        GRD_TRY(grd_stage_find(p, stage_name, &stage));
+    const grd_data_section *s = &stage->data;
+    *opts = (grd_loader_opts){ .batch = stage->run.batch, .shuffle = !s->no_shuffle, .drop_last = s->drop_last,
+                               .workers = (int)s->workers, .seed = (uint64_t)stage->run.seed,
+                               .sampler = grd_sampler_choices[s->sampler], .pad_multiple = s->pad_multiple,
+                               .on_error = s->on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP };
+    return GRD_OK;
+}

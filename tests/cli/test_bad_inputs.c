@@ -107,7 +107,7 @@ static void command_lines_are_refused(void **state)
 {
     (void)state;
     expect("", 2, "usage: gradus VERB");
-    refused("trian ok.yaml", 2, "gradus: no verb \"trian\"; known: train eval ");
+    refused("trian ok.yaml", 2, "gradus: no verb \"trian\"; known: train, eval, ");
     expect("train", 2, "gradus train: expected one config, or the folder of a run\nusage: gradus train ");
     expect("train ok.yaml --jsn", 2, "gradus train: no option \"--jsn\"");
     expect("train ok.yaml --threads 0", 2, "gradus train: --threads: expected 1 to 1024");
