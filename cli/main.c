@@ -212,18 +212,35 @@ static const cli_verb *find_verb(int argc, char **argv, int *words)
     return NULL;
 }
 
-/* Lists the verbs, or if `name` begins some of two words, what may follow it. */
+/* Whether `name` is the first of two words. */
+static bool begins(const cli_verb *verb, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(verb->name, name, n) == 0 && verb->name[n] == ' ';
+}
+
+/* The verbs that begin with that word, one a line; returns how many. */
+static int print_family(const char *name, FILE *out)
+{
+    int n = 0;
+    for (int i = 0; i < N_VERBS; i++) {
+        if (!begins(verbs[i], name))
+            continue;
+        if (n++ == 0)
+            fprintf(out, "usage: gradus %s ...\n\n", name);
+        fprintf(out, "  %-11s %s\n", verbs[i]->name, verbs[i]->summary);
+    }
+    return n;
+}
+
 static int unknown_verb(const char *name)
 {
-    const size_t n = strlen(name);
-    int followers = 0;
+    if (print_family(name, stderr))
+        return EXIT_USAGE;
+    fprintf(stderr, "gradus: no verb \"%s\"; known:", name);
     for (int i = 0; i < N_VERBS; i++)
-        followers += strncmp(verbs[i]->name, name, n) == 0 && verbs[i]->name[n] == ' ';
-    fprintf(stderr, followers ? "gradus %s: expected one of:" : "gradus: no verb \"%s\"; known:", name);
-    for (int i = 0; i < N_VERBS; i++)
-        if (!followers || (strncmp(verbs[i]->name, name, n) == 0 && verbs[i]->name[n] == ' '))
-            fprintf(stderr, "%s%s", followers ? " " : i ? ", " : " ", verbs[i]->name + (followers ? n + 1 : 0));
-    fprintf(stderr, followers ? "\n" : ", help\n");
+        fprintf(stderr, " %s,", verbs[i]->name);
+    fprintf(stderr, " help\n");
     return EXIT_USAGE;
 }
 
@@ -240,7 +257,7 @@ static int help(int argc, char **argv)
     }
     const cli_verb *verb = find_verb(argc, argv, &words);
     if (!verb)
-        return unknown_verb(argv[0]);
+        return print_family(argv[0], stdout) ? EXIT_DONE : unknown_verb(argv[0]);
     printf("usage: gradus %s %s\n\n%s\n\n%s", verb->name, verb->usage, verb->summary, verb->help);
     return EXIT_DONE;
 }
