@@ -54,6 +54,12 @@ check-plain: packages
 	@cmake --build $(BUILD)-plain -j $(JOBS) --target gradus tests_ops tests_plan tests_backend
 	@cd $(BUILD)-plain && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^(ops|plan|backend)/'
 
+# The kernels for AVX-512, without oneDNN, on a machine that has AVX2 only: compiled for that.
+check-wide: packages
+	@cmake -S . -B $(BUILD)-wide -DGRADUS_AVX512_BY_AVX2=ON -DGRADUS_ONEDNN=OFF $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)-wide -j $(JOBS) --target tests_ops tests_backend
+	@cd $(BUILD)-wide && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^(ops/backends|backend/)'
+
 # PyTorch comes into a virtual environment: BENCH_VENV=folder, by default ~/.cache/gradus-bench.
 bench: all
 	@python3 bench/compare.py --gradus $(BUILD)/gradus $(ARGS)
@@ -67,11 +73,11 @@ install: all
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain $(BUILD)-wide
 
 help:
 	@sed -n '3,11s/^# *//p' Makefile
-	@echo "make check-clang | check-asan | check-tsan | check-plain | clean"
+	@echo "make check-clang | check-asan | check-tsan | check-plain | check-wide | clean"
 
 # Installs what is missing; plain `make` only says what is missing.
 packages:
@@ -85,4 +91,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure
+.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-wide install clean help packages check-packages configure

@@ -33,6 +33,10 @@ static int cpu_level(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         return 2;
+#ifdef GRD_AVX512_BY_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        return 2;
+#endif
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return 1;
 #endif
