@@ -1,11 +1,12 @@
 #define _GNU_SOURCE
 #include "cli.h"
 
-static json_t *scores_json(const grd_baselines *all, const grd_linear_scores *s)
+static json_t *scores_json(const grd_baselines *all, const grd_baseline *item, const grd_linear_scores *s)
 {
-    return all->classes ? json_pack("{s:o, s:o, s:o}", "accuracy", cli_number(s->accuracy), "log_loss", cli_number(s->log_loss), "mse",
-                                    cli_number(s->mse))
-                        : json_pack("{s:o, s:o}", "mse", cli_number(s->mse), "r2", cli_number(s->r2));
+    if (!all->classes)
+        return json_pack("{s:o, s:o}", "mse", cli_number(s->mse), "r2", cli_number(s->r2));
+    return json_pack("{s:o, s:o}", "accuracy", cli_number(s->accuracy), item->logits ? "log_loss" : "mse",
+                     cli_number(item->logits ? s->log_loss : s->mse));
 }
 
 static void print_json(const grd_baselines *b)
@@ -16,21 +17,23 @@ static void print_json(const grd_baselines *b)
         const grd_baseline *item = &b->item[i];
         json_t *one = json_pack("{s:o}", "lambda", cli_number(item->lambda));
         if (item->has_val)
-            json_object_set_new(one, "val", scores_json(b, &item->val));
+            json_object_set_new(one, "val", scores_json(b, item, &item->val));
         if (item->has_test)
-            json_object_set_new(one, "test", scores_json(b, &item->test));
+            json_object_set_new(one, "test", scores_json(b, item, &item->test));
         json_object_set_new(all, item->name, one);
     }
     cli_print_json(all);
 }
 
 /* Two columns of a set: accuracy and log loss of classes, mean squared error and R2 of numbers. */
-static void print_scores(const grd_baselines *b, bool there, const grd_linear_scores *s)
+static void print_scores(const grd_baselines *b, const grd_baseline *item, bool there, const grd_linear_scores *s)
 {
     if (!there)
         printf("%12s%12s", "-", "-");
-    else if (b->classes)
+    else if (b->classes && item->logits)
         printf("%10.2f %%%12.5f", 100 * s->accuracy, s->log_loss);
+    else if (b->classes)
+        printf("%10.2f %%%12s", 100 * s->accuracy, "-");
     else
         printf("%12.6g%12.4f", s->mse, s->r2);
 }
@@ -45,8 +48,8 @@ static void print_table(const grd_baselines *b)
     for (int i = 0; i < b->n; i++) {
         const grd_baseline *item = &b->item[i];
         printf("%-12s%12.4g", item->name, item->lambda);
-        print_scores(b, item->has_val, &item->val);
-        print_scores(b, item->has_test, &item->test);
+        print_scores(b, item, item->has_val, &item->val);
+        print_scores(b, item, item->has_test, &item->test);
         putchar('\n');
     }
     if (b->too_large)

@@ -103,6 +103,7 @@ typedef struct grd_baseline {
     const char *name;            /* "ridge", "logistic" */
     double lambda;
     bool has_val, has_test;
+    bool logits;                 /* its scores are: log_loss counts, and mse does not */
     grd_linear_scores val, test; /* on the stage's sets */
 } grd_baseline;
 

@@ -184,6 +184,7 @@ static grd_status fit_baselines(grd_stage *s, const grd_stage_data *data, grd_ba
         return status;
     GRD_TRY(grd_logistic_fit(ctx, data->train, &o, &m));
     out->item[out->n].name = "logistic";
+    out->item[out->n].logits = true;
     status = score_linear(m, data, &out->item[out->n++]);
     grd_linear_model_free(m);
     return status;

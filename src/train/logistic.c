@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { MOST_STEPS = 200, HALVINGS = 60 };
+#define CLOSE 1e-13   /* of the objective: what Newton's model of it still promises */
 
 typedef struct fit {
     grd_linear_data data;
@@ -138,8 +139,14 @@ static grd_status newton(fit *f)
         GRD_TRY(find_step(f));
         for (int64_t u = 0; u < f->unknowns; u++)
             decrement += f->gradient[u] * f->step[u];
-        if (decrement <= 1e-20 * fabs(value) || !go(f, &value, decrement))
-            return GRD_OK;
+        if (decrement > CLOSE * (1 + value)) {
+            if (!go(f, &value, decrement))
+                return GRD_OK;
+            continue;
+        }
+        for (int64_t u = 0; u < f->unknowns; u++) /* the last step squares what is left, far below what the objective can tell */
+            f->theta[u] -= f->step[u];
+        return GRD_OK;
     }
     return grd_fail(f->host, GRD_ERR_NUMBER, "logistic: no minimum after %d steps with lambda %g: take a larger one, or inputs of about -1..1",
                     MOST_STEPS, f->lambda);
