@@ -12,7 +12,7 @@ typedef struct gram {
     int64_t n, d;
 } gram;
 
-enum { TOGETHER = 4 };      /* rows of x that are added in one pass over a row of c */
+enum { TOGETHER = 4 };      /* rows that are added to another in one pass over it */
 
 static void gram_row(const gram *g, int64_t i)
 {
@@ -68,7 +68,14 @@ typedef struct panel {      /* rows from..to-1 of u are done, those below are to
 static void subtract_rows(const panel *p, int64_t i)
 {
     double *row = p->a + i * p->n;
-    for (int64_t k = p->from; k < p->to; k++) {
+    int64_t k = p->from;
+    for (; k + TOGETHER <= p->to; k += TOGETHER) {
+        const double *u0 = p->a + k * p->n, *u1 = u0 + p->n, *u2 = u1 + p->n, *u3 = u2 + p->n;
+        double f0 = u0[i], f1 = u1[i], f2 = u2[i], f3 = u3[i];
+        for (int64_t j = i; j < p->n; j++)
+            row[j] -= (f0 * u0[j] + f1 * u1[j]) + (f2 * u2[j] + f3 * u3[j]);
+    }
+    for (; k < p->to; k++) {
         const double *u = p->a + k * p->n;
         double f = u[i];
         for (int64_t j = i; j < p->n; j++)
