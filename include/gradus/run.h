@@ -99,6 +99,26 @@ typedef struct grd_bench_result {
 /* Time of one training step of the first stage (loss read, all gradients, optimizer) on one batch from its source. */
 GRD_API grd_status grd_pipeline_bench(grd_pipeline *pipeline, const grd_bench_opts *opts, grd_bench_result *result);
 
+typedef struct grd_baseline {
+    const char *name;            /* "ridge", "logistic" */
+    double lambda;
+    bool has_val, has_test;
+    bool logits;                 /* its scores are: log_loss counts, and mse does not */
+    grd_linear_scores val, test; /* on the stage's sets */
+} grd_baseline;
+
+typedef struct grd_baselines {
+    int64_t samples, features, outputs, classes; /* classes 0: numbers are predicted */
+    grd_baseline item[2];
+    int n;
+    bool too_large;              /* for logistic regression: more than GRD_LOGISTIC_UNKNOWNS */
+} grd_baselines;
+
+/* What linear models reach on the data of a stage (NULL: the first) as it comes from its transforms: ridge regression, lambda by five
+ * folds of the training set; of classes also logistic regression with lambda 1. What is predicted is the first class field or, without
+ * one, the numbers of field "target", from the first other field. */
+GRD_API grd_status grd_pipeline_baselines(grd_pipeline *pipeline, const char *stage, grd_baselines *baselines);
+
 /* Every key of a config with its default and meaning. */
 GRD_API void grd_config_describe(FILE *out);
 

@@ -172,33 +172,59 @@ GRD_API grd_status grd_model_load(grd_model *model, const char *path, const grd_
 /* Prints what is in a checkpoint: tensors with shape and dtype, epoch, lr, sizes. JSON object if json. */
 GRD_API grd_status grd_checkpoint_show(grd_ctx *ctx, const char *path, bool json, FILE *out);
 
-/* ---- a linear classifier in closed form ------------------------------------------------------------------ */
+/* ---- linear models, fitted at once ------------------------------------------------------------------------ */
 
-/* Ridge regression on one-hot targets (Hoerl, Kennard 1970): W minimises sum |Y - X W' - b|^2 + lambda |W|^2, the intercept b
- * is not penalised. One solve in double by Cholesky, of [D,D] or, with fewer samples than features, of [N,N].
- *   lambda > 0          as it is
+/* y = W x + b in double: the baseline that a network has to beat. input: field f32 or u8 of any fixed shape, flattened; target: a class
+ * index (as many outputs as classes), or f32 of a fixed shape (as many outputs as numbers; for grd_ridge_fit). */
+typedef struct grd_linear_model grd_linear_model;
+
+typedef struct grd_linear_fit_opts {
+    const char *input, *target; /* fields */
+    double lambda;              /* see below */
+    const grd_dataset *val;     /* only read for GRD_RIDGE_AUTO */
+    int folds;                  /* ridge: from 2 on, up to 20: lambda is chosen by them, see below */
+    uint64_t seed;              /* of the folds */
+} grd_linear_fit_opts;
+
+/* Ridge regression on the targets, of classes one-hot (Hoerl, Kennard 1970): W minimises sum |Y - X W' - b|^2 + lambda |W|^2, the
+ * intercept b is not penalised. Solved by Cholesky; fewer samples than features are turned by an LQ decomposition into a problem of as
+ * many features as samples. lambda > 0 is taken as it is; else
  *   GRD_RIDGE_DEFAULT   a tenth of the mean squared distance of a sample from the mean sample
- *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy on `val`
- *                       (a tie: the larger)
- * input_field: f32 or u8, any shape, flattened; label_field: class index. val is only read for GRD_RIDGE_AUTO. Owned by ctx. */
+ *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy (of numbers: least squared error)
+ *                       on `val`; a tie: the larger
+ *   with `folds`        of 1e-6, 1e-5, ..., 100 times that distance the one with the least squared error on folds left out
+ * Owned by ctx. */
 #define GRD_RIDGE_DEFAULT 0
 #define GRD_RIDGE_AUTO GRD_OFF
-typedef struct grd_ridge grd_ridge;
-GRD_API grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input_field,
-                                 const char *label_field, double lambda, grd_ridge **ridge);
-GRD_API void grd_ridge_free(grd_ridge *ridge);
-GRD_API int64_t grd_ridge_classes(const grd_ridge *ridge);
-GRD_API int64_t grd_ridge_features(const grd_ridge *ridge);
-GRD_API double grd_ridge_lambda(const grd_ridge *ridge);        /* the one that was used */
-GRD_API const double *grd_ridge_weight(const grd_ridge *ridge); /* [classes, features] */
-GRD_API const double *grd_ridge_bias(const grd_ridge *ridge);   /* [classes] */
-/* Scores of one sample x [features] into scores [classes]; returns the class of the largest. */
-GRD_API int64_t grd_ridge_predict(const grd_ridge *ridge, const float *x, double *scores);
-/* One pass: loss is the mean squared error over samples and classes; confusion [classes, classes] (rows: truth) may be NULL. */
-GRD_API grd_status grd_ridge_evaluate(const grd_ridge *ridge, const grd_dataset *data, double *loss, double *accuracy,
-                                      int64_t *confusion);
+GRD_API grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts, grd_linear_model **model);
+
+/* Logistic regression of classes by Newton's method: minimises the sum of -log softmax(W x + b)[class] + lambda/2 |W|^2, b free; lambda 0
+ * stands for 1 (another program's C is 1 / lambda). Of two classes row 0 of W and b is 0: one logit. At most GRD_LOGISTIC_UNKNOWNS =
+ * (features or samples, whichever is less, + 1) times classes (1 of two). */
+#define GRD_LOGISTIC_UNKNOWNS 4096
+GRD_API grd_status grd_logistic_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts, grd_linear_model **model);
+
+GRD_API void grd_linear_model_free(grd_linear_model *model);
+GRD_API int64_t grd_linear_model_classes(const grd_linear_model *model);       /* 0: it predicts numbers */
+GRD_API int64_t grd_linear_model_outputs(const grd_linear_model *model);
+GRD_API int64_t grd_linear_model_features(const grd_linear_model *model);
+GRD_API double grd_linear_model_lambda(const grd_linear_model *model);        /* the one that was used */
+GRD_API const double *grd_linear_model_weight(const grd_linear_model *model); /* [outputs, features] */
+GRD_API const double *grd_linear_model_bias(const grd_linear_model *model);   /* [outputs] */
+/* Scores of one sample x [features] into scores [outputs]; returns the place of the largest. */
+GRD_API int64_t grd_linear_model_predict(const grd_linear_model *model, const float *x, double *scores);
+
+typedef struct grd_linear_scores {
+    double mse;      /* over samples and outputs; of classes against one-hot */
+    double r2;       /* 1 - squared error / squared distance from the mean, both summed over outputs; NaN if all targets are alike */
+    double accuracy, log_loss; /* of classes, the latter with softmax of the scores; else NaN */
+} grd_linear_scores;
+
+/* One pass; confusion [classes, classes] (rows: truth) may be NULL. */
+GRD_API grd_status grd_linear_model_evaluate(const grd_linear_model *model, const grd_dataset *data, grd_linear_scores *scores,
+                                             int64_t *confusion);
 /* A .pth with state_dict {"weight", "bias"} in float: that of nn.Linear. */
-GRD_API grd_status grd_ridge_save(const grd_ridge *ridge, const char *path);
+GRD_API grd_status grd_linear_model_save(const grd_linear_model *model, const char *path);
 
 #ifdef __cplusplus
 }

@@ -185,7 +185,8 @@ static bool no_clipping(patient *x)
     return true;
 }
 
-/* An average that is too long for the run: at its end the first step's weights still have a share of decay^steps. */
+/* An average that is too long for the run: at its end the first step's weights, of which it is a copy, still have a
+ * share of decay^(steps - 1). */
 static bool slow_average(patient *x)
 {
     const double most = 0.05;
@@ -194,12 +195,12 @@ static bool slow_average(patient *x)
     double steps = (double)((batches + x->stage->train.accumulate - 1) / x->stage->train.accumulate) * (double)run->epochs;
     if (run->max_steps && (double)run->max_steps < steps)
         steps = (double)run->max_steps;
-    double share = pow(x->stage->train.ema, steps);
-    if (share <= most)
+    double share = pow(x->stage->train.ema, steps - 1);
+    if (x->stage->train.ema <= 0 || steps < 2 || share <= most)
         return false;
     snprintf(x->text, x->size,
              "after %.0f steps the average is still the first step's weights by %.0f %%; with ema: %.4g it would be by %.0f %%", steps,
-             100 * share, pow(most, 1 / steps), 100 * most);
+             100 * share, pow(most, 1 / (steps - 1)), 100 * most);
     return true;
 }
 

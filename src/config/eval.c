@@ -42,26 +42,34 @@ grd_status grd_stage_evaluate(grd_stage *s, const grd_stage_net *net, const grd_
 
 /* ---- linear in closed form ---- */
 
-grd_status grd_stage_ridge(grd_stage *s, const grd_stage_data *data, grd_ridge **ridge)
+/* The fields of a linear model: what is predicted is a class or, without one, the numbers of field "target". */
+static grd_status linear_fields(const grd_stage *s, const grd_stage_data *data, grd_linear_fit_opts *o)
 {
-    const char *input = NULL, *label = NULL;
     for (int i = 0; i < data->n_fields; i++) {
         const grd_field *f = &data->field[i];
-        input = !input && !f->classes ? f->name : input;
-        label = !label && f->classes ? f->name : label;
+        bool numbers = !f->classes && strcmp(f->name, "target") == 0;
+        o->target = f->classes && (!o->target || strcmp(o->target, "target") == 0) ? f->name : numbers && !o->target ? f->name : o->target;
+        o->input = !o->input && !f->classes && !numbers ? f->name : o->input;
     }
-    if (!input || !label)
-        return grd_fail(s->pipeline->host, GRD_ERR_CONFIG, "stage \"%s\": kind linear needs data with a class field and another",
-                        s->config->name);
-    return grd_ridge_fit(s->pipeline->ctx, data->train, data->val, input, label, s->lambda, ridge);
+    if (!o->input || !o->target)
+        return grd_fail(s->pipeline->host, GRD_ERR_CONFIG,
+                        "stage \"%s\": a linear model needs data with a class field, or a field \"target\", and another", s->config->name);
+    return GRD_OK;
 }
 
-grd_status grd_stage_evaluate_ridge(const grd_ridge *ridge, const grd_dataset *set, grd_metric *values, int *n, int64_t *counts)
+grd_status grd_stage_ridge(grd_stage *s, const grd_stage_data *data, grd_linear_model **ridge)
 {
-    double loss, accuracy;
-    GRD_TRY(grd_ridge_evaluate(ridge, set, &loss, &accuracy, counts));
-    values[0] = (grd_metric){ "loss", loss };
-    values[1] = (grd_metric){ "accuracy", accuracy };
+    grd_linear_fit_opts o = { .lambda = s->lambda, .val = data->val };
+    GRD_TRY(linear_fields(s, data, &o));
+    return grd_ridge_fit(s->pipeline->ctx, data->train, &o, ridge);
+}
+
+grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n, int64_t *counts)
+{
+    grd_linear_scores s;
+    GRD_TRY(grd_linear_model_evaluate(ridge, set, &s, counts));
+    values[0] = (grd_metric){ "loss", s.mse };
+    values[1] = grd_linear_model_classes(ridge) ? (grd_metric){ "accuracy", s.accuracy } : (grd_metric){ "r2", s.r2 };
     *n = 2;
     return GRD_OK;
 }
@@ -80,12 +88,13 @@ static grd_status new_counts(grd_pipeline *p, grd_evaluation *e, int64_t classes
 /* The solve is exact and cheap: it is done again. */
 static grd_status eval_linear(grd_stage *s, const grd_stage_data *data, const grd_dataset *set, grd_evaluation *e)
 {
-    grd_ridge *ridge;
+    grd_linear_model *ridge;
     GRD_TRY(grd_stage_ridge(s, data, &ridge));
-    grd_status status = new_counts(s->pipeline, e, grd_ridge_classes(ridge));
+    int64_t classes = grd_linear_model_classes(ridge);
+    grd_status status = classes ? new_counts(s->pipeline, e, classes) : GRD_OK;
     if (status == GRD_OK)
-        status = grd_stage_evaluate_ridge(ridge, set, e->value, &e->n, s->pipeline->confusion);
-    grd_ridge_free(ridge);
+        status = grd_stage_evaluate_ridge(ridge, set, e->value, &e->n, classes ? s->pipeline->confusion : NULL);
+    grd_linear_model_free(ridge);
     return status;
 }
 
@@ -135,6 +144,61 @@ grd_status grd_pipeline_eval(grd_pipeline *p, const grd_pipeline_eval_opts *opts
                           data.val ? ", val" : "", data.test ? ", test" : "");
     else
         status = s->linear ? eval_linear(s, &data, set, e) : eval_net(s, &data, set, opts->weights, e);
+    grd_stage_close_data(&data);
+    return status;
+}
+
+/* ---- linear models as baselines ---- */
+
+static grd_status score_linear(const grd_linear_model *m, const grd_stage_data *data, grd_baseline *b)
+{
+    b->lambda = grd_linear_model_lambda(m);
+    b->has_val = data->val != NULL;
+    b->has_test = data->test != NULL;
+    if (data->val)
+        GRD_TRY(grd_linear_model_evaluate(m, data->val, &b->val, NULL));
+    return data->test ? grd_linear_model_evaluate(m, data->test, &b->test, NULL) : GRD_OK;
+}
+
+static grd_status fit_baselines(grd_stage *s, const grd_stage_data *data, grd_baselines *out)
+{
+    enum { FOLDS = 5 };
+    grd_ctx *ctx = s->pipeline->ctx;
+    grd_linear_model *m;
+    grd_linear_fit_opts o = { .folds = FOLDS, .seed = (uint64_t)s->run.seed };
+    GRD_TRY(linear_fields(s, data, &o));
+    out->samples = grd_dataset_length(data->train);
+    if (out->samples < FOLDS)
+        return grd_fail(s->pipeline->host, GRD_ERR_DATA, "stage \"%s\": %lld samples, expected at least %d to choose lambda by", s->config->name,
+                        (long long)out->samples, FOLDS);
+    GRD_TRY(grd_ridge_fit(ctx, data->train, &o, &m));
+    out->features = grd_linear_model_features(m);
+    out->outputs = grd_linear_model_outputs(m);
+    out->classes = grd_linear_model_classes(m);
+    out->item[out->n].name = "ridge";
+    grd_status status = score_linear(m, data, &out->item[out->n++]);
+    grd_linear_model_free(m);
+    const int64_t size = out->samples < out->features ? out->samples : out->features;
+    out->too_large = out->classes > 1 && size + 1 > GRD_LOGISTIC_UNKNOWNS / (out->classes - (out->classes == 2));
+    if (status != GRD_OK || out->classes < 2 || out->too_large)
+        return status;
+    GRD_TRY(grd_logistic_fit(ctx, data->train, &o, &m));
+    out->item[out->n].name = "logistic";
+    out->item[out->n].logits = true;
+    status = score_linear(m, data, &out->item[out->n++]);
+    grd_linear_model_free(m);
+    return status;
+}
+
+grd_status grd_pipeline_baselines(grd_pipeline *p, const char *name, grd_baselines *out)
+{
+    grd_stage *s = &p->stage[0];
+    grd_stage_data data;
+    memset(out, 0, sizeof *out);
+    if (name)
+        GRD_TRY(grd_stage_find(p, name, &s));
+    GRD_TRY(grd_stage_open_data(s, &data));
+    grd_status status = fit_baselines(s, &data, out);
     grd_stage_close_data(&data);
     return status;
 }

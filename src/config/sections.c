@@ -74,7 +74,7 @@ static const grd_option train_options[] = {
     GRD_REAL_OFF(grd_train_section, clip_norm, 2, 0, 1e9, "largest L2 norm of the whole gradient"),
     GRD_REAL_OFF(grd_train_section, clip_value, 0, 0, 1e9, "then each element into -v..v"),
     GRD_INT(grd_train_section, accumulate, 1, 1, 1e6, "batches a step"),
-    GRD_REAL_OFF(grd_train_section, ema, 0, 0, 0.999999999,
+    GRD_REAL_OFF(grd_train_section, ema, 0, 0, 0.999999,
                  "decay of a moving average of the weights, 0.999: it is what is validated, saved as best, tested and taken by later stages"),
     GRD_REAL_OFF(grd_train_section, checkpoint_seconds, 60, 0, 1e9, "save in the middle of an epoch, this often at most"),
     GRD_ENUM(grd_train_section, debug, 0, "none|nan|check|noreuse|trace",

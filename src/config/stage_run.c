@@ -34,13 +34,13 @@ static grd_status take_weights(grd_stage *s, grd_model *model)
 static grd_status run_linear(grd_stage *s, const grd_stage_data *data)
 {
     grd_pipeline *p = s->pipeline;
-    grd_ridge *ridge;
+    grd_linear_model *ridge;
     grd_metric val[GRD_MAX_RESULTS];
     int n;
     char path[1200];
     GRD_TRY(grd_stage_path(s, "best.pth", path));
     GRD_TRY(grd_stage_ridge(s, data, &ridge));
-    grd_status status = grd_ridge_save(ridge, path);
+    grd_status status = grd_linear_model_save(ridge, path);
     if (status == GRD_OK && data->val) {
         status = grd_stage_evaluate_ridge(ridge, data->val, val, &n, NULL);
         s->result.val_loss = val[0].value;
@@ -50,9 +50,9 @@ static grd_status run_linear(grd_stage *s, const grd_stage_data *data)
     s->result.epochs = s->result.best_epoch = 1;
     if (status == GRD_OK)
         grd_pipeline_say(p, "ridge regression in closed form: %lld samples, %lld features, lambda %.4g",
-                         (long long)grd_dataset_length(data->train), (long long)grd_ridge_features(ridge),
-                         grd_ridge_lambda(ridge));
-    grd_ridge_free(ridge);
+                         (long long)grd_dataset_length(data->train), (long long)grd_linear_model_features(ridge),
+                         grd_linear_model_lambda(ridge));
+    grd_linear_model_free(ridge);
     return status;
 }
 

@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Two stages, dropout, batch norm, clipping, accumulation with a short last group, a schedule, workers; saves at every step. */
+/* Two stages, the second with an average of the weights, dropout, batch norm, clipping, accumulation with a short last group, a
+ * schedule, workers; saves at every step. */
 static const char config[] = "run: {epochs: 3, batch: 16, seed: 3, threads: 1}\n"
                              "data: {source: spirals, n: 400, classes: 3, workers: 2, subsets: {fit: {per_class: 100}, choose: {}},\n"
                              "       train: fit, val: choose}\n"
@@ -26,7 +27,7 @@ static const char config[] = "run: {epochs: 3, batch: 16, seed: 3, threads: 1}\n
                              "train: {accumulate: 3, checkpoint_seconds: 0.000001}\n"
                              "stages:\n"
                              "  first: {}\n"
-                             "  second: {init: {from: first, layers: body}, run: {epochs: 4}}\n";
+                             "  second: {init: {from: first, layers: body}, run: {epochs: 4}, train: {ema: 0.9}}\n";
 
 static const char *const stages[] = { "first", "second" };
 enum { STAGES = 2 };
@@ -41,16 +42,17 @@ static void assert_same_file(const char *a, const char *b)
     free(text[1]);
 }
 
-/* Weights and optimizer; the rest of last.pth holds times. */
-static void assert_same_last(const char *a, const char *b)
+/* Weights, their average and optimizer; the rest of last.pth holds times. */
+static void assert_same_last(const char *a, const char *b, bool average)
 {
     grd_host host;
     grd_pth file[2];
     grd_host_init(&host, NULL);
     assert_int_equal(grd_pth_read(&host, a, &file[0]), GRD_OK);
     assert_int_equal(grd_pth_read(&host, b, &file[1]), GRD_OK);
-    static const char *const parts[] = { "state_dict", "optimizer", "epoch", "lr" };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    static const char *const parts[] = { "state_dict", "optimizer", "epoch", "lr", "state_dict_ema" };
+    size_t n = sizeof parts / sizeof *parts - !average;
+    for (size_t i = 0; i < n; i++) {
         const grd_value *value = grd_value_find(file[0].root, parts[i]);
         assert_non_null(value);
         assert_true(grd_value_equal(value, grd_value_find(file[1].root, parts[i])));
@@ -83,7 +85,7 @@ static void assert_same_run(const char *run_a, const char *run_b)
         }
         path_of(a, run_a, stages[i], "last.pth");
         path_of(b, run_b, stages[i], "last.pth");
-        assert_same_last(a, b);
+        assert_same_last(a, b, i == 1);
     }
 }
 

@@ -17,6 +17,7 @@
 enum { EPOCHS = 4, STEPS = 4 * EPOCHS /* 7 batches in groups of 2 */ };
 
 static volatile int stop;
+static double ema; /* decay of the runs' average of the weights; 0: none */
 
 typedef struct stopper {
     int64_t at;                /* step at which the flag goes up */
@@ -48,6 +49,7 @@ static grd_status part(run *r, const char *dir, int64_t epochs, double seconds)
     r->opts.resume = true;
     r->opts.epochs = epochs;
     r->opts.accumulate = 2;
+    r->opts.ema = ema;
     r->opts.optim = "adam lr=5e-2";
     r->opts.schedule = "plateau patience=1 threshold=0.5 factor=0.5";
     r->opts.patience = 1000;
@@ -109,7 +111,7 @@ static void assert_same(const result *a, const result *b)
     assert_memory_equal(a->values, b->values, a->values_size);
 }
 
-/* The weights and optimizer of two last.pth. */
+/* The weights, their average and optimizer of two last.pth. */
 static void assert_same_last(const char *dir_a, const char *dir_b)
 {
     grd_host host;
@@ -121,10 +123,12 @@ static void assert_same_last(const char *dir_a, const char *dir_b)
     snprintf(path, sizeof path, "%s/last.pth", dir_b);
     assert_int_equal(grd_pth_read(&host, path, &b), GRD_OK);
     static const char *const parts[] = {
-        "state_dict",         "optimizer",          "lr", "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum",
-        "gradus/closed_step", "gradus/epoch_closed"
+        "state_dict",         "optimizer",           "lr",            "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum",
+        "gradus/closed_step", "gradus/epoch_closed", "state_dict_ema"
     };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    size_t n = sizeof parts / sizeof *parts - (ema == 0);
+    assert_true((grd_value_find(a.root, "state_dict_ema") != NULL) == (ema != 0));
+    for (size_t i = 0; i < n; i++) {
         assert_non_null(grd_value_find(a.root, parts[i]));
         assert_true(grd_value_equal(grd_value_find(a.root, parts[i]), grd_value_find(b.root, parts[i])));
     }
@@ -300,7 +304,9 @@ static int start_child(const char *dir)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        execl("/proc/self/exe", "test_resume", "child", dir, (char *)NULL);
+        char decay[32];
+        snprintf(decay, sizeof decay, "%.17g", ema);
+        execl("/proc/self/exe", "test_resume", "child", dir, decay, (char *)NULL);
         _exit(4);
     }
     return pid;
@@ -403,6 +409,28 @@ static void a_damaged_or_foreign_checkpoint_is_refused(void **state)
     remove_folder(dir);
 }
 
+/* Best losses are of the one or the other: an average is not begun, nor dropped, in the middle of a run. */
+static void an_average_neither_begins_nor_ends_in_the_middle_of_a_run(void **state)
+{
+    (void)state;
+    static const char *const found[2] = { "written by a run with ema, this one has it off",
+                                          "written by a run without ema, this one has it on" };
+    for (int way = 0; way < 2; way++) {
+        char dir[256];
+        run r;
+        make_folder(dir, "average");
+        stopping = (stopper){ 0 };
+        ema = way ? 0 : 0.9;
+        assert_int_equal(part(&r, dir, 1, GRD_OFF), GRD_OK);
+        run_close(&r);
+        ema = way ? 0.9 : 0;
+        assert_int_equal(part(&r, dir, 2, GRD_OFF), GRD_ERR_ARG);
+        assert_non_null(strstr(grd_error(r.ctx), found[way]));
+        run_close(&r);
+        remove_folder(dir);
+    }
+}
+
 static void other_settings_than_the_checkpoint_s_are_refused(void **state)
 {
     (void)state;
@@ -423,18 +451,42 @@ static void other_settings_than_the_checkpoint_s_are_refused(void **state)
     remove_folder(dir);
 }
 
+static int average_on(void **state)
+{
+    (void)state;
+    ema = 0.9;
+    return 0;
+}
+
+static int average_off(void **state)
+{
+    (void)state;
+    ema = 0;
+    return 0;
+}
+
+#define AVERAGED(test) { "averaged_" #test, test, average_on, average_off, NULL }
+
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "child") == 0)
+    if (argc == 4 && strcmp(argv[1], "child") == 0) {
+        ema = strtod(argv[3], NULL);
         return child(argv[2]);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume_is_bit_exact),
         cmocka_unit_test(how_often_it_is_saved_changes_nothing),
         cmocka_unit_test(killed_between_the_two_files_it_is_bit_exact),
         cmocka_unit_test(stopped_after_every_step_it_still_is),
         cmocka_unit_test(killed_at_any_moment_and_resumed_it_is_bit_exact),
+        AVERAGED(resume_is_bit_exact),
+        AVERAGED(how_often_it_is_saved_changes_nothing),
+        AVERAGED(killed_between_the_two_files_it_is_bit_exact),
+        AVERAGED(stopped_after_every_step_it_still_is),
+        AVERAGED(killed_at_any_moment_and_resumed_it_is_bit_exact),
         cmocka_unit_test(a_full_disk_is_one_error_and_leaves_no_half_file),
         cmocka_unit_test(a_damaged_or_foreign_checkpoint_is_refused),
+        cmocka_unit_test_teardown(an_average_neither_begins_nor_ends_in_the_middle_of_a_run, average_off),
         cmocka_unit_test(other_settings_than_the_checkpoint_s_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

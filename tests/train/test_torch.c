@@ -153,11 +153,64 @@ static void we_take_torch_s_state_dict(void **state)
     remove_folder(dir);
 }
 
+static const char *kept_in; /* handlers of tests have no other way to reach the test */
+
+static grd_status keep_every_step(void *state, grd_event event, const grd_train_state *now, grd_trainer *trainer)
+{
+    char path[512];
+    (void)state;
+    if (event != GRD_EVENT_STEP_END)
+        return GRD_OK;
+    snprintf(path, sizeof path, "%s/%lld.pth", kept_in, (long long)now->step);
+    return grd_model_save(grd_trainer_model(trainer), path);
+}
+
+static const grd_handler keeper = { .name = "keeper", .on = keep_every_step };
+
+/* The weights of every step are kept; torch averages them as we did. */
+static void the_moving_average_is_torch_s(void **state)
+{
+    (void)state;
+    if (no_python())
+        skip();
+    char dir[256];
+    run r;
+    make_folder(dir, "average");
+    kept_in = dir;
+    run_open(&r, NULL);
+    r.opts.dir = dir;
+    r.opts.ema = 0.9;
+    run_start(&r);
+    OK(r.ctx, grd_trainer_add(r.trainer, &keeper, NULL));
+    OK(r.ctx, grd_trainer_fit(r.trainer));
+    run_close(&r);
+    python(dir,
+           NETWORK
+           "from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn\n"
+           "load = lambda name: torch.load(f'{dir}/{name}.pth', weights_only=True)\n"
+           "last, best = load('last'), load('best')\n"
+           "assert list(last['state_dict_ema']) == list(best['state_dict']) == list(net.state_dict())\n"
+           "assert last['gradus']['step'] == 21 and last['gradus']['ema'] == best['gradus']['ema'] == 0.9\n"
+           "average, at = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9)), {}\n"
+           "for step in range(1, 22):\n"
+           "    net.load_state_dict(load(step))\n"
+           "    average.update_parameters(net)\n"
+           "    at[step] = {k: v.detach().clone() for k, v in average.module.named_parameters()}\n"
+           "def same(step, ours):\n"
+           "    for k, v in at[step].items():\n"
+           "        assert (v - ours[k]).abs().max() < 1e-6, (step, k, (v - ours[k]).abs().max())\n"
+           "same(21, last['state_dict_ema'])\n"
+           "same(best['gradus']['step'], best['state_dict'])\n"
+           "net.load_state_dict(last['state_dict_ema']); net.load_state_dict(best['state_dict'])\n");
+    remove_folder(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(torch_takes_our_checkpoint_and_goes_on),
         cmocka_unit_test(we_take_torch_s_state_dict),
+        cmocka_unit_test(the_moving_average_is_torch_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,7 +203,7 @@ static void a_handler_may_end_a_run_in_the_middle_of_an_epoch(void **state)
 static void no_allocation_in_100_steps_after_the_first(void **state)
 {
     (void)state;
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 4; way++) {
         counter c = { 0 };
         grd_allocator allocator = counting(&c);
         run r;
@@ -213,6 +213,7 @@ static void no_allocation_in_100_steps_after_the_first(void **state)
         r.opts.epochs = 10; /* of 25 batches: evaluations are among the 100 steps */
         r.opts.accumulate = way == 1 ? 2 : 1;
         r.opts.workers = way == 2 ? 2 : 0;
+        r.opts.ema = way == 3 ? 0.9 : GRD_OFF;
         r.opts.progress_file = fopen("/dev/null", "w");
         r.opts.progress = way == 1 ? GRD_PROGRESS_BAR : GRD_PROGRESS_PLAIN;
         FILE *null = r.opts.progress_file;
@@ -383,6 +384,7 @@ static void refused_memory_is_reported(void **state)
         run_open(&r, &(grd_opts){ .seed = 7, .threads = 1, .allocator = &allocator });
         r.opts.dir = dir;
         r.opts.epochs = 1;
+        r.opts.ema = 0.9;
         c.fail_at = c.calls + at;
         grd_status status = grd_trainer_new(r.ctx, &r.opts, &r.trainer);
         if (status == GRD_OK)
