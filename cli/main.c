@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
-                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_version };
+                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench,
+                                         &verb_data_fetch, &verb_version };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
@@ -137,6 +138,18 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
     if ((value = value_of("--out", argc, argv, i))) {
         args->out = value;
         return *value ? 0 : cli_usage(verb, "--out: expected the path of a file");
+    }
+    if ((value = value_of("--dir", argc, argv, i))) {
+        args->dir = value;
+        return *value ? 0 : cli_usage(verb, "--dir: expected a folder");
+    }
+    if ((value = value_of("--from", argc, argv, i))) {
+        args->from = value;
+        return *value ? 0 : cli_usage(verb, "--from: expected a folder");
+    }
+    if ((value = value_of("--sha256", argc, argv, i))) {
+        args->sha256 = value;
+        return *value ? 0 : cli_usage(verb, "--sha256: expected 64 hexadecimal digits");
     }
     if ((value = value_of("--seconds", argc, argv, i))) {
         args->seconds = strtod(value, &end);
