@@ -36,11 +36,11 @@ static void a_wrong_hash_is_a_failure_that_names_both(void **state)
 static void sets_go_where_recipes_look(void **state)
 {
     (void)state;
+    unsetenv("GRADUS_DATA");
     expect("data fetch iris --from .", 1, "gradus: iris: ./iris.data: cannot open: No such file");
     assert_true(is_there("data/iris"));
     setenv("GRADUS_DATA", "elsewhere", 1);
     expect("data fetch iris --from .", 1, "gradus: iris: ./iris.data: cannot open");
-    unsetenv("GRADUS_DATA");
     assert_true(is_there("elsewhere/iris"));
 }
 
