@@ -21,6 +21,7 @@ typedef struct cli_args { /* what is on the command line after the verb */
     bool json, quiet, confusion, profile;
     const char *stage, *split, *weights; /* stage=NAME split=NAME weights=FILE: no keys of a config */
     const char *out; /* --out FILE */
+    const char *dir, *from, *sha256; /* --dir DIR --from DIR --sha256 HEX */
     int threads, workers; /* 0: not given; -1: not given */
     double seconds;
 } cli_args;
@@ -30,8 +31,21 @@ typedef struct cli_verb {
     int (*run)(const cli_args *args);
 } cli_verb;
 
-extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_data_bench,
-    verb_linear, verb_version;
+/* All verbs, in the order of help; each is verb_NAME in NAME.c. */
+#define CLI_VERBS(X) \
+    X(train)         \
+    X(eval)          \
+    X(check)         \
+    X(gradcheck)     \
+    X(linear)        \
+    X(ops)           \
+    X(show)          \
+    X(bench)         \
+    X(data_fetch)    \
+    X(data_bench)    \
+    X(version)
+#define CLI_DECLARE(name) extern const cli_verb verb_##name;
+CLI_VERBS(CLI_DECLARE)
 
 extern const volatile int *const cli_stop; /* becomes 1 at the first Ctrl-C */
 

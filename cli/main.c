@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
-                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench,
-                                         &verb_linear, &verb_version };
+#define ENTRY(name) &verb_##name,
+static const cli_verb *const verbs[] = { CLI_VERBS(ENTRY) };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
@@ -138,6 +137,18 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
     if ((value = value_of("--out", argc, argv, i))) {
         args->out = value;
         return *value ? 0 : cli_usage(verb, "--out: expected the path of a file");
+    }
+    if ((value = value_of("--dir", argc, argv, i))) {
+        args->dir = value;
+        return *value ? 0 : cli_usage(verb, "--dir: expected a folder");
+    }
+    if ((value = value_of("--from", argc, argv, i))) {
+        args->from = value;
+        return *value ? 0 : cli_usage(verb, "--from: expected a folder");
+    }
+    if ((value = value_of("--sha256", argc, argv, i))) {
+        args->sha256 = value;
+        return *value ? 0 : cli_usage(verb, "--sha256: expected 64 hexadecimal digits");
     }
     if ((value = value_of("--seconds", argc, argv, i))) {
         args->seconds = strtod(value, &end);

@@ -82,6 +82,9 @@ GRD_API const char *grd_error(const grd_ctx *ctx);
 GRD_API grd_status grd_error_status(const grd_ctx *ctx);
 GRD_API const char *grd_version(void); /* "0.1.0" */
 
+/* How progress is shown: a bar if the file is a terminal, else plain lines; or as it is told. */
+enum { GRD_PROGRESS_AUTO = 1, GRD_PROGRESS_BAR, GRD_PROGRESS_PLAIN, GRD_PROGRESS_OFF };
+
 /* ---- option tables ------------------------------------------------------------------------
  * One table per options struct serves the C struct, config keys, command-line overrides, help text and search spaces.
  * In the struct zero means default. After grd_options_resolve every field holds its real value (off is then 0). */

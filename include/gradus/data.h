@@ -6,6 +6,8 @@
 #include <gradus/base.h>
 #include <gradus/tensor.h>
 
+#include <stdio.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -241,6 +243,52 @@ GRD_API grd_status grd_loader_start(grd_loader *loader, int64_t epoch, int64_t f
  * here, at the batch it belongs to, with file and index; the call after it goes on with the batch after it. */
 GRD_API grd_status grd_loader_next(grd_loader *loader, const grd_batch **batch);
 GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left out since the epoch began */
+
+/* ---- getting data sets from their publishers ---------------------------------------------------- */
+
+#define GRD_REMOTE_MIRRORS 4
+#define GRD_REMOTE_FILES 8
+
+typedef struct grd_remote_file {
+    const char *name;      /* under which it is kept: no path */
+    const char *path;      /* what stands behind a mirror's address; NULL = name */
+    int64_t size;          /* bytes; 0 = not known */
+    const char *sha256;    /* 64 hexadecimal digits; NULL = not known: nothing but the size can be checked */
+} grd_remote_file;
+
+typedef struct grd_remote {                      /* where a data set can be had; up to the first NULL or all */
+    const char *name, *doc;
+    const char *mirror[GRD_REMOTE_MIRRORS];      /* http or https addresses, tried in order */
+    grd_remote_file file[GRD_REMOTE_FILES];
+} grd_remote;
+
+GRD_API const grd_remote *grd_remote_at(int i);  /* the known ones; NULL past the end */
+GRD_API const grd_remote *grd_remote_find(const char *name);
+
+typedef struct grd_fetched {                     /* what became of a file */
+    const char *name, *path;
+    int64_t bytes;                               /* its size */
+    int64_t received;                            /* bytes that came for it now; 0: it was there */
+    const char *sha256;                          /* found */
+    bool verified;                               /* and expected; false: nothing to compare with is known */
+} grd_fetched;
+
+typedef struct grd_fetch_opts {
+    const char *dir;       /* where files go, made if need be; "." */
+    const char *from;      /* a folder that holds them: nothing is asked of the network */
+    int64_t timeout;       /* 30 s without a byte: a connection counts as dead */
+    int progress;          /* GRD_PROGRESS_* */
+    FILE *progress_file;   /* NULL = nothing is shown */
+    bool progress_ascii;
+    void (*done)(void *user, const grd_fetched *file); /* after each file; may be NULL */
+    void *user;
+    const volatile int *stop; /* becomes non-zero: GRD_ERR_STOPPED; what has come stays for the next time */
+} grd_fetch_opts;
+
+/* Gets the set's files. One comes as NAME.part and has its name only when size and SHA-256 are right; a NAME.part that an earlier
+ * attempt left is continued (but of files whose hash is not known: nothing could tell that the pieces belong together). A file
+ * that is there is checked and left as it is. GRD_ERR_UNSUPPORTED: built without libcurl, and no `from`. */
+GRD_API grd_status grd_fetch(grd_ctx *ctx, const grd_remote *set, const grd_fetch_opts *opts);
 
 /* ---- looking at it ------------------------------------------------------------------------------- */
 

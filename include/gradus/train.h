@@ -85,7 +85,6 @@ typedef struct grd_early_stop_opts { int64_t patience; double min_delta; } grd_e
 typedef struct grd_checkpoint_opts { double seconds; } grd_checkpoint_opts;  /* 60: between two within an epoch; GRD_OFF */
 typedef struct grd_metrics_log_opts { int64_t every; } grd_metrics_log_opts; /* 50: steps between two records of steps */
 typedef struct grd_tensorboard_opts { int64_t every; } grd_tensorboard_opts; /* 10: steps between two points */
-enum { GRD_PROGRESS_AUTO = 1, GRD_PROGRESS_BAR, GRD_PROGRESS_PLAIN, GRD_PROGRESS_OFF };
 typedef struct grd_progress_opts {
     int mode;         /* GRD_PROGRESS_*: auto (a bar if `file` is a terminal, else plain lines) */
     double interval;  /* 0.1 s between two drawings of the bar; plain lines come at most every 100 intervals, and at epoch ends */

@@ -79,6 +79,14 @@ static void sync_folder(const char *path)
     close(fd);
 }
 
+grd_status grd_file_rename(grd_host *host, const char *from, const char *to)
+{
+    if (rename(from, to) != 0)
+        return io_error(host, to, "cannot write");
+    sync_folder(to);
+    return GRD_OK;
+}
+
 grd_status grd_atomic_commit(grd_host *host, grd_atomic *atomic)
 {
     bool written = fflush(atomic->file) == 0 && fsync(fileno(atomic->file)) == 0 && !ferror(atomic->file);
@@ -89,13 +97,12 @@ grd_status grd_atomic_commit(grd_host *host, grd_atomic *atomic)
     }
     bool closed = fclose(atomic->file) == 0;
     atomic->file = NULL;
-    if (!closed || rename(atomic->temporary, atomic->path) != 0) {
-        io_error(host, atomic->path, "cannot write");
+    grd_status status = closed ? GRD_OK : io_error(host, atomic->path, "cannot write");
+    if (status == GRD_OK)
+        status = grd_file_rename(host, atomic->temporary, atomic->path);
+    if (status != GRD_OK)
         unlink(atomic->temporary);
-        return GRD_ERR_IO;
-    }
-    sync_folder(atomic->path);
-    return GRD_OK;
+    return status;
 }
 
 grd_status grd_file_write(grd_host *host, const char *path, const void *bytes, size_t size)

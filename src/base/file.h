@@ -21,6 +21,9 @@ void grd_atomic_abort(grd_atomic *atomic);
 /* All of `bytes` under `path`, atomically. */
 grd_status grd_file_write(grd_host *host, const char *path, const void *bytes, size_t size);
 
+/* From one name to another in a folder, so that it lasts; what the file holds must have been synced. */
+grd_status grd_file_rename(grd_host *host, const char *from, const char *to);
+
 grd_status grd_make_dirs(grd_host *host, const char *path); /* like mkdir -p */
 bool grd_file_exists(const char *path);
 /* "a/b" from "a" and "b" into `out`; an absolute second part stays. GRD_ERR_ARG if it does not fit. */

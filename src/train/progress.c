@@ -5,6 +5,7 @@
  *
  * drawn again and again on a terminal; anywhere else a plain line now and then. After each epoch a line stays. */
 #define _GNU_SOURCE
+#include "base/bar.h"
 #include "base/options.h"
 #include "train/trainer.h"
 
@@ -12,21 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-enum { RECENT = 50, LINE = 512, UNKNOWN_BAR = 10, PLAIN_EVERY = 100 /* intervals */ };
+enum { RECENT = 50, LINE = 512, PLAIN_EVERY = 100 /* intervals */ };
 
 typedef struct progress {
     grd_progress_opts opts;
     grd_host *host;
-    bool bar;
+    grd_bar line;
     double recent[RECENT];     /* losses of the last steps */
     int64_t n_recent;          /* ever */
     double epoch_begun, drawn; /* clock */
     int64_t batch_begun, batch_drawn;
     double mean_n, mean_t;     /* moving averages of batches and seconds between two drawings */
-    int width;                 /* columns of the line that stands there */
 } progress;
 
 static const grd_option options[] = {
@@ -43,10 +41,7 @@ static grd_status open_progress(void **state, const void *opts, grd_trainer *t)
         return GRD_ERR_MEMORY;
     s->opts = *(const grd_progress_opts *)opts;
     s->host = t->host;
-    int mode = s->opts.mode + 1; /* resolved: the index among the choices */
-    if (mode == GRD_PROGRESS_OFF)
-        s->opts.file = NULL;
-    s->bar = s->opts.file && (mode == GRD_PROGRESS_BAR || (mode == GRD_PROGRESS_AUTO && isatty(fileno(s->opts.file))));
+    s->line = grd_bar_make(s->opts.file, s->opts.mode + 1, s->opts.ascii); /* resolved: the index among the choices */
     *state = s;
     return GRD_OK;
 }
@@ -74,18 +69,6 @@ static const char *number(double value, char text[40])
     return strcpy(text, strlen(brief) < strlen(full) ? brief : full);
 }
 
-static const char *clock_text(double seconds, char text[24])
-{
-    if (!isfinite(seconds) || seconds < 0 || seconds > 1e9)
-        return "?";
-    int64_t s = (int64_t)seconds;
-    if (s >= 3600)
-        snprintf(text, 24, "%lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60), (long long)(s % 60));
-    else
-        snprintf(text, 24, "%02lld:%02lld", (long long)(s / 60), (long long)(s % 60));
-    return text;
-}
-
 static const char *rate_text(double rate, char text[24])
 {
     if (!(rate > 0) || !isfinite(rate))
@@ -109,7 +92,7 @@ static void counts_text(const progress *s, const grd_train_state *now, double ra
     char value[4][40], time[2][24], speed[24];
     double elapsed = grd_clock() - s->epoch_begun, left = rate > 0 ? (double)(now->batches - now->batch) / rate : NAN;
     int n = snprintf(text, size, "%lld/%lld [%s<%s, %s", (long long)now->batch, (long long)now->batches,
-                     clock_text(elapsed, time[0]), clock_text(left, time[1]), rate_text(rate, speed));
+                     grd_clock_text(elapsed, time[0]), grd_clock_text(left, time[1]), rate_text(rate, speed));
     if (n < 0 || (size_t)n >= size)
         return;
     if (!s->n_recent)
@@ -120,70 +103,12 @@ static void counts_text(const progress *s, const grd_train_state *now, double ra
                  number(recent_mean(s), value[3]));
 }
 
-/* `cells` columns, filled to the eighth (to the tenth in ASCII). Returns its bytes. */
-static size_t bar_text(double share, int cells, bool ascii, char *text)
+static void draw(progress *s, const grd_train_state *now, double rate)
 {
-    int parts = ascii ? 10 : 8, filled = (int)(share * cells * parts + 1e-9);
-    char *out = text;
-    for (int i = 0; i < cells; i++) {
-        int part = filled - i * parts;
-        if (part <= 0)
-            *out++ = ' ';
-        else if (ascii)
-            *out++ = part >= parts ? '#' : (char)('0' + part);
-        else { /* U+2588 is full, U+258F one eighth */
-            *out++ = (char)0xE2;
-            *out++ = (char)0x96;
-            *out++ = (char)(part >= parts ? 0x88 : 0x90 - part);
-        }
-    }
-    *out = 0;
-    return (size_t)(out - text);
-}
-
-/* ---- drawing ---- */
-
-static int columns(FILE *file)
-{
-    struct winsize size;
-    return ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 0;
-}
-
-/* Writes over the line that stands there; `wide` is how many columns the text takes. */
-static void write_over(progress *s, const char *text, int wide)
-{
-    fprintf(s->opts.file, "\r%s", text);
-    if (s->width > wide)
-        fprintf(s->opts.file, "%*s", s->width - wide, "");
-    s->width = wide;
-    fflush(s->opts.file);
-}
-
-static void draw_bar(progress *s, const grd_train_state *now, double rate)
-{
-    char head[64], counts[LINE], bar[3 * LINE + 1], text[5 * LINE];
-    double share = now->batches ? (double)now->batch / (double)now->batches : 0;
-    int n_head = snprintf(head, sizeof head, "Epoch [%lld/%lld]: %3d%%|", (long long)now->epoch, (long long)now->epochs,
-                          (int)(100 * share));
+    char head[64], counts[LINE];
+    snprintf(head, sizeof head, "Epoch [%lld/%lld]", (long long)now->epoch, (long long)now->epochs);
     counts_text(s, now, rate, counts, sizeof counts);
-    int wide = columns(s->opts.file), rest = n_head + 2 + (int)strlen(counts);
-    int cells = !wide ? UNKNOWN_BAR : wide - 1 - rest > 1 ? wide - 1 - rest : 1;
-    cells = cells > LINE ? LINE : cells;
-    bar_text(share, cells, s->opts.ascii, bar);
-    int over = wide ? rest + cells - (wide - 1) : 0; /* a narrow terminal cuts the end off: it would wrap and scroll */
-    if (over > 0)
-        counts[over < (int)strlen(counts) ? (int)strlen(counts) - over : 0] = 0;
-    snprintf(text, sizeof text, "%s%s| %s", head, bar, counts);
-    write_over(s, text, n_head + cells + 2 + (int)strlen(counts));
-}
-
-static void draw_plain(progress *s, const grd_train_state *now, double rate)
-{
-    char counts[LINE];
-    counts_text(s, now, rate, counts, sizeof counts);
-    fprintf(s->opts.file, "Epoch [%lld/%lld]: %3d%% %s\n", (long long)now->epoch, (long long)now->epochs,
-            (int)(100 * now->batch / now->batches), counts);
-    fflush(s->opts.file);
+    grd_bar_draw(&s->line, head, now->batches ? (double)now->batch / (double)now->batches : 0, counts);
 }
 
 /* Batches a second: a moving average (0.3 for the newest), corrected for its beginning. */
@@ -200,14 +125,10 @@ static double measure(progress *s, const grd_train_state *now, double clock)
 static void on_step(progress *s, const grd_train_state *now)
 {
     s->recent[s->n_recent++ % RECENT] = now->loss;
-    double clock = grd_clock(), wait = s->opts.interval * (s->bar ? 1 : PLAIN_EVERY);
+    double clock = grd_clock(), wait = s->opts.interval * (s->line.bar ? 1 : PLAIN_EVERY);
     if (clock - s->drawn < wait || now->batch == now->batches)
         return;
-    double rate = measure(s, now, clock);
-    if (s->bar)
-        draw_bar(s, now, rate);
-    else
-        draw_plain(s, now, rate);
+    draw(s, now, measure(s, now, clock));
 }
 
 static void begin_epoch(progress *s, const grd_train_state *now)
@@ -215,8 +136,8 @@ static void begin_epoch(progress *s, const grd_train_state *now)
     s->epoch_begun = s->drawn = grd_clock();
     s->batch_begun = s->batch_drawn = now->batch;
     s->mean_n = s->mean_t = 0;
-    if (s->bar)
-        draw_bar(s, now, NAN);
+    if (s->line.bar)
+        draw(s, now, NAN);
 }
 
 /* What stays of an epoch. */
@@ -227,7 +148,7 @@ static void end_epoch(progress *s, const grd_train_state *now)
     size_t n = 0;
 #define ADD(...) n += n < sizeof text ? (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__) : 0
     ADD("Epoch [%lld/%lld]: %lld/%lld [%s, %s] train_loss=%s", (long long)now->epoch, (long long)now->epochs,
-        (long long)now->batch, (long long)now->batches, clock_text(elapsed, time),
+        (long long)now->batch, (long long)now->batches, grd_clock_text(elapsed, time),
         rate_text((double)(now->batch - s->batch_begun) / elapsed, speed), number(now->train_loss, value));
     if (!isnan(now->val_loss))
         ADD(" val_loss=%s", number(now->val_loss, value));
@@ -237,33 +158,27 @@ static void end_epoch(progress *s, const grd_train_state *now)
     if (now->clipped_steps)
         ADD(", %lld steps clipped", (long long)now->clipped_steps);
 #undef ADD
-    if (s->bar)
-        write_over(s, text, (int)strlen(text));
-    else
-        fputs(text, s->opts.file);
-    fputc('\n', s->opts.file);
-    s->width = 0;
-    fflush(s->opts.file);
+    grd_bar_stay(&s->line, text);
 }
 
 static void greet(progress *s, const grd_train_state *now)
 {
     char value[2][40];
     if (now->resumed)
-        fprintf(s->opts.file, "%s: resumed in epoch %lld after step %lld\n", now->stage, (long long)now->epoch,
+        fprintf(s->line.file, "%s: resumed in epoch %lld after step %lld\n", now->stage, (long long)now->epoch,
                 (long long)now->step);
     if (now->clip_value > 0)
-        fprintf(s->opts.file, "%s: gradients cut at value %s\n", now->stage, number(now->clip_value, value[0]));
+        fprintf(s->line.file, "%s: gradients cut at value %s\n", now->stage, number(now->clip_value, value[0]));
     if (now->clip_norm > 0)
-        fprintf(s->opts.file, "%s: gradients clipped at norm %s\n", now->stage, number(now->clip_norm, value[1]));
-    fflush(s->opts.file);
+        fprintf(s->line.file, "%s: gradients clipped at norm %s\n", now->stage, number(now->clip_norm, value[1]));
+    fflush(s->line.file);
 }
 
 static grd_status on_progress(void *state, grd_event event, const grd_train_state *now, grd_trainer *t)
 {
     progress *s = state;
     (void)t;
-    if (!s->opts.file)
+    if (!s->line.file)
         return GRD_OK;
     switch (event) {
     case GRD_EVENT_START: greet(s, now); break;
@@ -271,10 +186,7 @@ static grd_status on_progress(void *state, grd_event event, const grd_train_stat
     case GRD_EVENT_STEP_END: on_step(s, now); break;
     case GRD_EVENT_EPOCH_END: end_epoch(s, now); break;
     case GRD_EVENT_END:
-        if (s->width) { /* the line of an epoch that was cut off stays */
-            fputc('\n', s->opts.file);
-            s->width = 0;
-        }
+        grd_bar_leave(&s->line); /* the line of an epoch that was cut off stays */
         break;
     default: break;
     }

@@ -2,6 +2,7 @@
 #ifndef GRD_TRAIN_TRAINER_H
 #define GRD_TRAIN_TRAINER_H
 
+#include "base/clock.h"
 #include "base/ctx.h"
 #include "train/evaluate.h"
 #include "train/feed.h"
@@ -48,8 +49,6 @@ struct grd_trainer {
     char error[640];                   /* now.error points here */
 };
 
-double grd_clock(void);                /* seconds, monotonic */
-double grd_wall_clock(void);           /* seconds since 1970 */
 double grd_trainer_seconds(const grd_trainer *trainer);
 
 /* best.c */
