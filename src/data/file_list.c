@@ -118,7 +118,7 @@ static grd_status path_of(const reading *r, const char *pattern, const char *wor
     return *path ? GRD_OK : GRD_ERR_MEMORY;
 }
 
-static grd_status take_word(const reading *r, grd_list_column column, char *word, char **rest, grd_picture *item)
+static grd_status take_word(const reading *r, grd_list_column column, char *word, char **rest, grd_listed *item)
 {
     switch (column) { /* columns, not ops */
     case GRD_LIST_IMAGE:
@@ -140,7 +140,7 @@ static grd_status take_word(const reading *r, grd_list_column column, char *word
 static grd_status take_line(const reading *r, char *line)
 {
     const grd_list_rule *rule = r->rule;
-    grd_picture item = { .line = r->lines.number };
+    grd_listed item = { .line = r->lines.number };
     char *rest = line;
     if (rule->n == 1) { /* a path may hold blanks where nothing else is on its line */
         GRD_TRY(take_word(r, rule->column[0], line, &rest, &item));

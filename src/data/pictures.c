@@ -21,7 +21,7 @@ static grd_image_opts image_opts(const grd_pictures *p)
 
 /* ---- filling it ---- */
 
-grd_status grd_pictures_new(grd_host *host, const grd_picture_opts *view, const char *root, grd_pictures **pictures)
+grd_status grd_pictures_new(grd_host *host, const grd_pictures_opts *view, const char *root, grd_pictures **pictures)
 {
     grd_pictures *p = GRD_NEW(host, grd_pictures);
     *pictures = NULL;
@@ -40,7 +40,7 @@ grd_status grd_pictures_new(grd_host *host, const grd_picture_opts *view, const 
     return GRD_OK;
 }
 
-grd_status grd_pictures_add(grd_pictures *p, const grd_picture *picture)
+grd_status grd_pictures_add(grd_pictures *p, const grd_listed *picture)
 {
     if (p->list.n >= INT32_MAX / 2)
         return grd_fail(p->host, GRD_ERR_ARG, "%s: more than %d pictures", p->root, INT32_MAX / 2);
@@ -55,7 +55,7 @@ void grd_pictures_close(void *self)
     grd_pictures *p = self;
     if (!p)
         return;
-    grd_picture_cache_free(p->cache);
+    grd_pictures_cache_free(p->cache);
     grd_free(p->host, p->list.item);
     grd_free(p->host, p->number.item);
     grd_arena_free(&p->texts);
@@ -131,7 +131,7 @@ grd_status grd_pictures_ready(grd_pictures *p)
                         p->has_mask ? "masks" : "points");
     GRD_TRY(check_paths(p));
     GRD_TRY(look_at_sizes(p));
-    return p->view.cache == CACHE_MEMORY ? grd_picture_cache_new(p->host, p->list.n, p->view.cache_mb, &p->cache) : GRD_OK;
+    return p->view.cache == CACHE_MEMORY ? grd_pictures_cache_new(p->host, p->list.n, p->view.cache_mb, &p->cache) : GRD_OK;
 }
 
 /* ---- the row's functions ---- */
@@ -185,7 +185,7 @@ static grd_status put_pixels(const grd_pictures *p, grd_sample *out, int64_t hei
     return GRD_OK;
 }
 
-static grd_status decode(const grd_pictures *p, grd_host *host, const grd_picture *item, grd_image *image, int32_t **mask)
+static grd_status decode(const grd_pictures *p, grd_host *host, const grd_listed *item, grd_image *image, int32_t **mask)
 {
     char path[PATH];
     const grd_image_opts opts = image_opts(p);
@@ -217,7 +217,7 @@ static grd_status get_decoded(const grd_pictures *p, int64_t i, grd_sample *out)
         grd_sample_fail(out, status, "%s", host.err.text);
     } else {
         const size_t pixels = (size_t)image.height * (size_t)image.width;
-        grd_picture_cache_keep(p->cache, i, image.height, image.width, image.pixels, pixels * (size_t)channels_of(p), mask,
+        grd_pictures_cache_keep(p->cache, i, image.height, image.width, image.pixels, pixels * (size_t)channels_of(p), mask,
                                mask ? pixels * sizeof *mask : 0);
         status = put_pixels(p, out, image.height, image.width, image.pixels, mask);
     }
@@ -229,7 +229,7 @@ static grd_status get_decoded(const grd_pictures *p, int64_t i, grd_sample *out)
 grd_status grd_pictures_get(const void *self, int64_t i, grd_sample *out)
 {
     const grd_pictures *p = self;
-    const grd_cached *kept = grd_picture_cache_find(p->cache, i);
+    const grd_cached *kept = grd_pictures_cache_find(p->cache, i);
     GRD_TRY(kept ? put_pixels(p, out, kept->height, kept->width, kept->bytes, kept->bytes + kept->image_bytes)
                  : get_decoded(p, i, out));
     if (p->has_label)

@@ -8,12 +8,12 @@
 
 #include <gradus/data.h>
 
-typedef struct grd_picture_opts { /* in a source's options as `view` */
+typedef struct grd_pictures_opts { /* in a source's options as `view` */
     int channels, cache;
     int64_t min_size, min_size_w, cache_mb;
-} grd_picture_opts;
+} grd_pictures_opts;
 
-#define GRD_PICTURE_OPTIONS(S)                                                                                                   \
+#define GRD_PICTURES_OPTIONS(S)                                                                                                   \
     { "channels", GRD_OPTION_ENUM, offsetof(S, view.channels), 1, 0, 0, "1|3|4", 0, "of the pictures: grey, RGB or RGBA" },      \
         { "min_size", GRD_OPTION_PAIR, offsetof(S, view.min_size), 0, 0, 65535, NULL, 0,                                         \
           "height and width that suffice: JPEGs may come smaller, by n/8, which is faster; 0 = full size" },                     \
@@ -25,33 +25,33 @@ typedef struct grd_picture_opts { /* in a source's options as `view` */
     { "void", GRD_OPTION_INT, offsetof(S, no_label), -1, -1, GRD_CLASSES_MAX, NULL, 0,    \
       "class in the masks that means no label and becomes -1; those behind it move up; -1 = none" }
 
-typedef struct grd_picture {
+typedef struct grd_listed {
     const char *image, *mask; /* paths below root, or absolute; mask: NULL without masks */
     int64_t line;             /* of the list, or 0 */
     int32_t label;
-} grd_picture;
+} grd_listed;
 
 typedef struct grd_pictures {
     grd_host *host;
     grd_arena texts;  /* all names and paths */
     const char *root;
-    struct { grd_picture *item; int n, cap; } list;
+    struct { grd_listed *item; int n, cap; } list;
     struct { float *item; int n, cap; } number; /* n_numbers for each picture */
     int64_t n_numbers;
     const char *number_name; /* of their field, "points" ([n / 2, 2]) or "target" ([n]) */
     bool has_mask, has_label;
     grd_class_names classes; /* of label and mask, with the void class */
     int64_t no_label;        /* the void class; -1 = none */
-    grd_picture_opts view;   /* resolved */
+    grd_pictures_opts view;   /* resolved */
     int64_t height, width;   /* of all pictures; 0 = they differ */
-    struct grd_picture_cache *cache;
+    struct grd_pictures_cache *cache;
 } grd_pictures;
 
 /* For `open`: an empty list; then it is filled, and grd_pictures_ready looks whether all fits and at the pictures' sizes. */
-grd_status grd_pictures_new(grd_host *host, const grd_picture_opts *view, const char *root, grd_pictures **pictures);
+grd_status grd_pictures_new(grd_host *host, const grd_pictures_opts *view, const char *root, grd_pictures **pictures);
 grd_status grd_pictures_ready(grd_pictures *pictures);
 /* One more; what it points to is the list's (in `texts`). */
-grd_status grd_pictures_add(grd_pictures *pictures, const grd_picture *picture);
+grd_status grd_pictures_add(grd_pictures *pictures, const grd_listed *picture);
 
 /* The functions of a source's row; self: a grd_pictures. */
 int64_t grd_pictures_length(const void *self);
@@ -86,11 +86,11 @@ typedef struct grd_cached {
     uint8_t bytes[]; /* image, then mask */
 } grd_cached;
 
-grd_status grd_picture_cache_new(grd_host *host, int64_t n, int64_t megabytes, struct grd_picture_cache **cache);
-void grd_picture_cache_free(struct grd_picture_cache *cache);
-const grd_cached *grd_picture_cache_find(const struct grd_picture_cache *cache, int64_t i); /* NULL: not there */
+grd_status grd_pictures_cache_new(grd_host *host, int64_t n, int64_t megabytes, struct grd_pictures_cache **cache);
+void grd_pictures_cache_free(struct grd_pictures_cache *cache);
+const grd_cached *grd_pictures_cache_find(const struct grd_pictures_cache *cache, int64_t i); /* NULL: not there */
 /* Keeps a copy if there is room. */
-void grd_picture_cache_keep(struct grd_picture_cache *cache, int64_t i, int64_t height, int64_t width, const void *image,
+void grd_pictures_cache_keep(struct grd_pictures_cache *cache, int64_t i, int64_t height, int64_t width, const void *image,
                             size_t image_bytes, const void *mask, size_t mask_bytes);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct opts {
     int separator;
     const char *classes;
     int64_t no_label;
-    grd_picture_opts view;
+    grd_pictures_opts view;
 } opts;
 
 /* Folder of the list, or what `root` says, below it. */
@@ -119,7 +119,7 @@ static const grd_option list_options[] = {
     GRD_ENUM(opts, separator, 0, "auto|blank|tab|comma", "between words; auto: the first of tab, comma, blank that the first line has"),
     GRD_TEXT(opts, classes, NULL, "number of classes, or file of their names (a line: [number] name [r g b]), below root"),
     GRD_VOID_OPTION(opts),
-    GRD_PICTURE_OPTIONS(opts),
+    GRD_PICTURES_OPTIONS(opts),
     GRD_END,
 };
 

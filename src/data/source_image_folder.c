@@ -9,7 +9,7 @@ typedef struct opts {
     const char *dir;
     int part, order;
     const char *classes;
-    grd_picture_opts view;
+    grd_pictures_opts view;
 } opts;
 
 /* The classes are those of the training part, so that a class that another part lacks does not move the others. */
@@ -47,7 +47,7 @@ static grd_status add_folder(grd_pictures *p, const opts *o, const char *folder,
     grd_status status = files.n ? GRD_OK : grd_fail(p->host, GRD_ERR_DATA, "%s: no pictures in it (png, jpg, jpeg, bmp)", dir);
     for (int i = 0; i < files.n && status == GRD_OK; i++) {
         const char *path = grd_arena_format(&p->texts, "%s/%s", folder, files.item[i]);
-        status = path ? grd_pictures_add(p, &(grd_picture){ .image = path, .label = label }) : GRD_ERR_MEMORY;
+        status = path ? grd_pictures_add(p, &(grd_listed){ .image = path, .label = label }) : GRD_ERR_MEMORY;
     }
     grd_free(p->host, files.item);
     return status;
@@ -93,7 +93,7 @@ static const grd_option folder_options[] = {
     GRD_ENUM(opts, part, 0, GRD_PARTS, "which part, where dir tells them apart"),
     GRD_ENUM(opts, order, 0, "plain|natural", "of classes and files: by their bytes, or as people count (9 before 10)"),
     GRD_TEXT(opts, classes, NULL, "file with the folders' names in the order of the labels; else they are sorted"),
-    GRD_PICTURE_OPTIONS(opts),
+    GRD_PICTURES_OPTIONS(opts),
     GRD_END,
 };
 

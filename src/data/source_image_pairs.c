@@ -11,7 +11,7 @@ typedef struct opts {
     int part;
     const char *images, *masks, *mask_suffix, *classes;
     int64_t no_label;
-    grd_picture_opts view;
+    grd_pictures_opts view;
 } opts;
 
 typedef struct entry { /* of one of the folders */
@@ -65,7 +65,7 @@ static grd_status pair(grd_pictures *p, const char *images, const entry *image, 
             return grd_fail(p->host, GRD_ERR_DATA, "%s/%s/%s: no mask of that name in %s", p->root, images, image[i].path, masks);
         if (order > 0)
             return grd_fail(p->host, GRD_ERR_DATA, "%s/%s/%s: no picture of that name in %s", p->root, masks, mask[i].path, images);
-        grd_picture item = { .image = grd_arena_format(&p->texts, "%s/%s", images, image[i].path),
+        grd_listed item = { .image = grd_arena_format(&p->texts, "%s/%s", images, image[i].path),
                              .mask = grd_arena_format(&p->texts, "%s/%s", masks, mask[i].path) };
         if (!item.image || !item.mask)
             return GRD_ERR_MEMORY;
@@ -118,7 +118,7 @@ static const grd_option pairs_options[] = {
     GRD_TEXT(opts, mask_suffix, "", "what a mask's name has more than its picture's, before the dot: _GT"),
     GRD_TEXT_REQUIRED(opts, classes, "number of classes, or file of their names (a line: [number] name [r g b])"),
     GRD_VOID_OPTION(opts),
-    GRD_PICTURE_OPTIONS(opts),
+    GRD_PICTURES_OPTIONS(opts),
     GRD_END,
 };
 

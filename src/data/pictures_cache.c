@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-struct grd_picture_cache {
+struct grd_pictures_cache {
     grd_host *host;
     int64_t n;
     size_t most;
@@ -12,9 +12,9 @@ struct grd_picture_cache {
     _Atomic(grd_cached *) entry[];
 };
 
-grd_status grd_picture_cache_new(grd_host *host, int64_t n, int64_t megabytes, struct grd_picture_cache **cache)
+grd_status grd_pictures_cache_new(grd_host *host, int64_t n, int64_t megabytes, struct grd_pictures_cache **cache)
 {
-    struct grd_picture_cache *c = grd_alloc(host, sizeof *c + (size_t)n * sizeof c->entry[0]);
+    struct grd_pictures_cache *c = grd_alloc(host, sizeof *c + (size_t)n * sizeof c->entry[0]);
     *cache = c;
     if (!c)
         return GRD_ERR_MEMORY;
@@ -27,7 +27,7 @@ grd_status grd_picture_cache_new(grd_host *host, int64_t n, int64_t megabytes, s
     return GRD_OK;
 }
 
-void grd_picture_cache_free(struct grd_picture_cache *cache)
+void grd_pictures_cache_free(struct grd_pictures_cache *cache)
 {
     if (!cache)
         return;
@@ -36,12 +36,12 @@ void grd_picture_cache_free(struct grd_picture_cache *cache)
     grd_free(cache->host, cache);
 }
 
-const grd_cached *grd_picture_cache_find(const struct grd_picture_cache *cache, int64_t i)
+const grd_cached *grd_pictures_cache_find(const struct grd_pictures_cache *cache, int64_t i)
 {
-    return cache ? atomic_load_explicit(&((struct grd_picture_cache *)cache)->entry[i], memory_order_acquire) : NULL;
+    return cache ? atomic_load_explicit(&((struct grd_pictures_cache *)cache)->entry[i], memory_order_acquire) : NULL;
 }
 
-void grd_picture_cache_keep(struct grd_picture_cache *cache, int64_t i, int64_t height, int64_t width, const void *image,
+void grd_pictures_cache_keep(struct grd_pictures_cache *cache, int64_t i, int64_t height, int64_t width, const void *image,
                             size_t image_bytes, const void *mask, size_t mask_bytes)
 {
     if (!cache)
