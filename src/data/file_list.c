@@ -49,6 +49,8 @@ grd_status grd_list_columns(grd_host *host, const char *text, grd_list_rule *rul
     if (strlen(text) >= sizeof copy)
         return grd_fail(host, GRD_ERR_ARG, "columns: %zu letters, expected names of columns", strlen(text));
     memcpy(copy, text, strlen(text) + 1);
+    for (char *c = copy; (c = strchr(c, ','));)
+        *c = ' ';
     for (char *word; (word = grd_next_word(&rest, ' '));)
         GRD_TRY(add_column(host, text, word, rule));
     return has_column(rule, GRD_LIST_IMAGE) ? GRD_OK : grd_fail(host, GRD_ERR_ARG, "columns: \"%.60s\": no image", text);

@@ -21,7 +21,7 @@ typedef struct grd_label_words { /* as they stand in the list, one a line; in th
     int n, cap;
 } grd_label_words;
 
-/* "image label", "image mask", "image - points" */
+/* "image label", "image mask", "image,-,points" */
 grd_status grd_list_columns(grd_host *host, const char *text, grd_list_rule *rule);
 /* Adds a picture for each line of `text`, which has a zero byte at [size] and is written to. `file` begins the messages. Of the label
  * column the words are kept: free them. */
