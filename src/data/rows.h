@@ -9,6 +9,12 @@
     X(idx)             \
     X(fashion_mnist)   \
     X(mnist)           \
+    X(cifar10)         \
+    X(cifar100)        \
+    X(image_folder)    \
+    X(image_pairs)     \
+    X(file_list)       \
+    X(keypoints)       \
     X(spirals)         \
     X(moons)           \
     X(random)

@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L /* fileno */
 #include "format/stream.h"
 
+#include "base/parallel.h"
+
 #include <errno.h>
 #include <lzma.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 
 enum { PIECE = 1 << 16 };
 static const uint64_t xz_memory = (uint64_t)192 << 20; /* xz -9 takes 65 MB to unpack */
+static const size_t xz_large = (size_t)16 << 20; /* files from here on are unpacked by threads, if they came in blocks */
 
 typedef enum coding { PLAIN, GZIP, XZ } coding;
 
@@ -32,12 +35,19 @@ struct grd_stream {
 static void *zlib_alloc(void *host, unsigned n, unsigned size) { return grd_alloc_raw(host, (size_t)n * size); }
 static void zlib_free(void *host, void *memory) { grd_free(host, memory); }
 
-static void *lzma_alloc(void *host, size_t n, size_t size)
+/* May be called from liblzma's threads, so it leaves no message in the host. */
+static void *lzma_alloc(void *opaque, size_t n, size_t size)
 {
-    return size && n > SIZE_MAX / size ? NULL : grd_alloc_raw(host, n * size);
+    const grd_allocator *mem = opaque;
+    return size && n > SIZE_MAX / size ? NULL : mem->alloc(mem->user, n * size);
 }
 
-static void lzma_give_back(void *host, void *memory) { grd_free(host, memory); }
+static void lzma_give_back(void *opaque, void *memory)
+{
+    const grd_allocator *mem = opaque;
+    if (memory)
+        mem->free(mem->user, memory);
+}
 
 /* ---- input ---- */
 
@@ -183,12 +193,24 @@ grd_status grd_stream_skip(grd_stream *s, uint64_t size, uint64_t *passed)
 
 /* ---- opening ---- */
 
+static lzma_ret start_decoder(grd_stream *s)
+{
+#if LZMA_VERSION >= 50040002 /* 5.4.0 */
+    const uint32_t most = 8, cores = (uint32_t)grd_cores();
+    lzma_mt threads = { .flags = LZMA_CONCATENATED, .threads = cores < most ? cores : most, .memlimit_stop = xz_memory,
+                        .memlimit_threading = xz_memory }; /* fewer threads where they would take more */
+    if (s->file_size >= xz_large && cores > 1)
+        return lzma_stream_decoder_mt(&s->xz, &threads);
+#endif
+    return lzma_stream_decoder(&s->xz, xz_memory, LZMA_CONCATENATED);
+}
+
 static grd_status start_xz(grd_stream *s)
 {
-    s->xz_allocator = (lzma_allocator){ lzma_alloc, lzma_give_back, s->host };
+    s->xz_allocator = (lzma_allocator){ lzma_alloc, lzma_give_back, &s->host->mem };
     s->xz = (lzma_stream)LZMA_STREAM_INIT;
     s->xz.allocator = &s->xz_allocator;
-    if (lzma_stream_decoder(&s->xz, xz_memory, LZMA_CONCATENATED) != LZMA_OK)
+    if (start_decoder(s) != LZMA_OK)
         return grd_fail(s->host, GRD_ERR_MEMORY, "%s: out of memory while unpacking xz", s->name);
     s->coding = XZ;
     return GRD_OK;
