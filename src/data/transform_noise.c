@@ -67,7 +67,7 @@ static const grd_option blur_options[] = {
     GRD_END,
 };
 
-static const char *const blur_samples[] = { "1", "kernel_size=[1,1] sigma=1", NULL };
+static const char *const blur_samples[] = { "3", "kernel_size=[5,3] sigma=1", NULL };
 
 const grd_transform grd_transform_gaussian_blur = {
     .name = "gaussian_blur", .doc = "Blurred by a Gaussian of random width; as torchvision's GaussianBlur.", .options = blur_options,

@@ -120,7 +120,7 @@ static const grd_option resize_options[] = {
 };
 
 static const char *const resize_samples[] = { "size=5",     "size=[6,9]",     "size=12 antialias=false", "size=7 interpolation=nearest",
-                                              "9 interpolation=area", "[4,8] interpolation=bicubic", NULL };
+                                              "9 interpolation=area", "[16,12] interpolation=bicubic", NULL };
 
 const grd_transform grd_transform_resize = {
     .name = "resize",
