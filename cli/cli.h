@@ -23,6 +23,7 @@ typedef struct cli_args { /* what is on the command line after the verb */
     const char *out; /* --out FILE */
     int threads, workers; /* 0: not given; -1: not given */
     double seconds;
+    int count; /* --count N; 0: not given */
 } cli_args;
 
 typedef struct cli_verb {
@@ -31,7 +32,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_data_bench,
-    verb_version;
+    verb_data_show, verb_version;
 
 extern const volatile int *const cli_stop; /* becomes 1 at the first Ctrl-C */
 

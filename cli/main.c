@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
-                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_version };
+                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_data_show, &verb_version };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
@@ -133,6 +133,10 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
     if ((value = value_of("--workers", argc, argv, i))) {
         args->workers = (int)strtol(value, &end, 10);
         return *value && !*end && args->workers >= 0 && args->workers <= 64 ? 0 : cli_usage(verb, "--workers: expected 0 to 64");
+    }
+    if ((value = value_of("--count", argc, argv, i))) {
+        args->count = (int)strtol(value, &end, 10);
+        return *value && !*end && args->count >= 1 && args->count <= 400 ? 0 : cli_usage(verb, "--count: expected 1 to 400");
     }
     if ((value = value_of("--out", argc, argv, i))) {
         args->out = value;

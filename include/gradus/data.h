@@ -256,6 +256,24 @@ GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left ou
  * counts: if not NULL, samples per class of field `label`, room for `n_counts`. */
 GRD_API grd_status grd_dataset_verify(grd_ctx *ctx, const grd_dataset *dataset, int64_t *counts, int64_t n_counts);
 
+typedef struct grd_shown { /* one picture of a sheet */
+    int64_t place, index;  /* in the sheet, from 0; in the source */
+    char name[160];        /* what the source calls it */
+    char label[160];       /* the class's name or number; of soft labels "cat 0.70 dog 0.30"; "" = there is none */
+} grd_shown;
+
+typedef struct grd_sheet_opts {
+    int64_t n;     /* pictures; 0 = 16 */
+    int columns;   /* 0: about as wide as high */
+    int64_t epoch; /* whose order and random numbers */
+    void (*each)(void *user, const grd_shown *shown); /* called for every picture in turn; may be NULL */
+    void *user;
+} grd_sheet_opts;
+/* Writes a PNG of the first pictures that a loader with these options (NULL: its defaults) would give, as it would give them: fields
+ * `mask` over them in colours, `points` on them, labels and names under them. Floats: from their smallest (black) to their largest. */
+GRD_API grd_status grd_dataset_sheet(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *load, const grd_sheet_opts *opts,
+                                     const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -199,8 +199,8 @@ static const grd_option pad_options[] = {
     GRD_FILL(opts), PADDING_MODE, GRD_END,
 };
 
-static const char *const center_samples[] = { "size=5", "size=[30,4]", "4 fill=0.5", NULL };
-static const char *const random_samples[] = { "size=5 pad_if_needed=true", "size=[6,7] padding=[1,2,3,4] pad_if_needed=true",
+static const char *const center_samples[] = { "size=13", "size=[30,14]", "[20,16] fill=0.5", NULL };
+static const char *const random_samples[] = { "size=15 pad_if_needed=true", "size=[6,7] padding=[1,2,3,4] pad_if_needed=true",
                                               "9 padding=2 pad_if_needed=true padding_mode=edge", NULL };
 static const char *const pad_samples[] = { "padding=3", "padding=[1,2] padding_mode=edge", "[1,0,2,3] fill=0.25", NULL };
 

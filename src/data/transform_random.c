@@ -208,7 +208,7 @@ static const grd_option choice_options[] = {
 };
 
 static const char *const choice_samples[] = { "transform=(grayscale 3)(color_jitter 0.4)",
-                                              "transform=(center_crop 6)(resize [6,6]) p=[1,3]",
+                                              "transform=(center_crop 14)(resize [14,14]) p=[1,3]",
                                               "transform=[random_grayscale,random_horizontal_flip]", NULL };
 
 const grd_transform grd_transform_random_choice = {

@@ -196,7 +196,7 @@ static const grd_option crop_options[] = {
     SIZE_HELP_END, GRD_END,
 };
 
-static const char *const crop_samples[] = { "size=6", "size=[5,8] scale=[0.5,1]", "7 ratio=[1,1] interpolation=nearest", NULL };
+static const char *const crop_samples[] = { "size=16", "size=[15,18] scale=[0.5,1]", "17 ratio=[1,1] interpolation=nearest", NULL };
 
 const grd_transform grd_transform_random_resized_crop = {
     .name = "random_resized_crop",
