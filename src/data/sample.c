@@ -153,7 +153,8 @@ static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, 
 
 /* ---- making it ---- */
 
-static void start(const grd_opened *source, grd_sample *out)
+/* A source writes fields of fixed shape where they lie, also those that vary further along the chain. */
+static grd_status start(const grd_opened *source, grd_sample *out)
 {
     grd_sample_memory *m = out->memory;
     out->error[0] = 0;
@@ -162,7 +163,10 @@ static void start(const grd_opened *source, grd_sample *out)
     for (int f = 0; f < source->n_fields; f++) {
         out->shape[f] = source->field[f].shape;
         out->data[f] = m->place[f] ? m->place[f] : m->room[f] ? m->buffer[f][0] : NULL;
+        if (!out->data[f] && !grd_shape_varies(&out->shape[f]) && !grd_sample_room(out, f, &source->field[f].shape))
+            return GRD_ERR_MEMORY;
     }
+    return GRD_OK;
 }
 
 /* Whether a row left what its fields promise: a shape that varies has been filled in. */
@@ -259,7 +263,7 @@ static grd_status apply(const grd_dataset *d, int *k, const grd_key *key, grd_sa
 grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
 {
     const grd_opened *source = d->source;
-    start(source, out);
+    GRD_TRY(start(source, out));
     if (i < 0 || i >= d->n)
         return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", source->row->name, (long long)i,
                                (long long)d->n);
