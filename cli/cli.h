@@ -24,6 +24,7 @@ typedef struct cli_args { /* what is on the command line after the verb */
     const char *dir, *from, *sha256; /* --dir DIR --from DIR --sha256 HEX */
     int threads, workers; /* 0: not given; -1: not given */
     double seconds;
+    int count; /* --count N; 0: not given */
 } cli_args;
 
 typedef struct cli_verb {
@@ -42,6 +43,7 @@ typedef struct cli_verb {
     X(show)          \
     X(bench)         \
     X(data_fetch)    \
+    X(data_show)     \
     X(data_bench)    \
     X(version)
 #define CLI_DECLARE(name) extern const cli_verb verb_##name;

@@ -134,6 +134,10 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
         args->workers = (int)strtol(value, &end, 10);
         return *value && !*end && args->workers >= 0 && args->workers <= 64 ? 0 : cli_usage(verb, "--workers: expected 0 to 64");
     }
+    if ((value = value_of("--count", argc, argv, i))) {
+        args->count = (int)strtol(value, &end, 10);
+        return *value && !*end && args->count >= 1 && args->count <= 400 ? 0 : cli_usage(verb, "--count: expected 1 to 400");
+    }
     if ((value = value_of("--out", argc, argv, i))) {
         args->out = value;
         return *value ? 0 : cli_usage(verb, "--out: expected the path of a file");

@@ -41,6 +41,10 @@ typedef struct grd_sample {
  * shape). NULL: there is no memory, or the shape is impossible; the message is left in the sample. */
 GRD_API void *grd_sample_room(grd_sample *sample, int i, const grd_shape *shape);
 
+/* For `get` and `apply`: working memory, aligned to 64 bytes, kept for the sample's next user; valid until the next call. NULL:
+ * there is none; the message is left in the sample. */
+GRD_API void *grd_sample_scratch(grd_sample *sample, size_t bytes);
+
 /* For `get` and `apply`, which run in worker threads: leaves the message in the sample, from where it reaches the caller of
  * grd_dataset_get or grd_loader_next with the names of source and batch in front. Returns status. */
 GRD_API grd_status grd_sample_fail(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);
@@ -183,12 +187,16 @@ typedef struct grd_transform {
     grd_status (*apply)(const grd_transform_call *call, grd_sample *sample);
     /* Instead of apply: changes a whole batch, in the loader only; key: of (seed, epoch, number of the batch). Shapes stay. */
     grd_status (*apply_batch)(const grd_transform_call *call, grd_batch *batch, grd_sample *errors);
+    /* Applies this row and the one behind it in one go, where it can, to the same result; *done says whether. May be NULL. */
+    grd_status (*apply_both)(const grd_transform_call *call, const struct grd_transform *next, const grd_transform_call *next_call,
+                             grd_sample *sample, bool *done);
     bool random;
     bool keeps_classes; /* never changes a class index: splits by class need not run it */
     /* Work that is done once, and what is learned from data (means, categories). All may be NULL. */
     grd_status (*open)(const grd_transform_open *call, void **state);
     void (*close)(void *state);
     int (*save)(const void *state, char *text, size_t size); /* what was learned, as JSON; as snprintf */
+    const char *const *samples; /* options to be tried by the tests, "size=8 antialias=false"; ends with NULL */
 } grd_transform;
 
 GRD_API grd_status grd_transform_register(grd_ctx *ctx, const grd_transform *transform);
@@ -295,6 +303,24 @@ GRD_API grd_status grd_fetch(grd_ctx *ctx, const grd_remote *set, const grd_fetc
 /* Reads all samples and checks each against its fields' promises (range, class index); the first fault is the error.
  * counts: if not NULL, samples per class of field `label`, room for `n_counts`. */
 GRD_API grd_status grd_dataset_verify(grd_ctx *ctx, const grd_dataset *dataset, int64_t *counts, int64_t n_counts);
+
+typedef struct grd_shown { /* one picture of a sheet */
+    int64_t place, index;  /* in the sheet, from 0; in the source */
+    char name[160];        /* what the source calls it */
+    char label[160];       /* the class's name or number; of soft labels "cat 0.70 dog 0.30"; "" = there is none */
+} grd_shown;
+
+typedef struct grd_sheet_opts {
+    int64_t n;     /* pictures; 0 = 16 */
+    int columns;   /* 0: about as wide as high */
+    int64_t epoch; /* whose order and random numbers */
+    void (*each)(void *user, const grd_shown *shown); /* called for every picture in turn; may be NULL */
+    void *user;
+} grd_sheet_opts;
+/* Writes a PNG of the first pictures that a loader with these options (NULL: its defaults) would give, as it would give them: fields
+ * `mask` over them in colours, `points` on them, labels and names under them. Floats: from their smallest (black) to their largest. */
+GRD_API grd_status grd_dataset_sheet(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *load, const grd_sheet_opts *opts,
+                                     const char *path);
 
 #ifdef __cplusplus
 }

@@ -317,11 +317,11 @@ grd_status grd_options_parse(grd_host *host, grd_arena *arena, const grd_option 
     for (char *c = text + strspn(text, " "); *c;) {
         char *end = c;
         for (int depth = 0; *end && (depth || *end != ' '); end++)
-            depth += (*end == '[') - (*end == ']');
+            depth += (*end == '[' || *end == '(') - (*end == ']' || *end == ')');
         if (*end)
             *end++ = 0;
         char *equal = strchr(c, '=');
-        char *bracket = strchr(c, '[');
+        char *bracket = strpbrk(c, "[(");
         const char *key;
         char *value = c;
         if (equal && (!bracket || equal < bracket)) {
@@ -334,8 +334,13 @@ grd_status grd_options_parse(grd_host *host, grd_arena *arena, const grd_option 
             key = table[position++].name;
         }
         const char *words[GRD_MAX_LIST + 1];
-        bool is_list;
-        int n = cut_words(value, words, GRD_MAX_LIST + 1, &is_list);
+        bool is_list = false;
+        const grd_option *o = grd_options_find(table, key);
+        int n = 1;
+        if (o && (o->flags & GRD_OPTION_ROWS))
+            words[0] = value;
+        else
+            n = cut_words(value, words, GRD_MAX_LIST + 1, &is_list);
         GRD_TRY(grd_options_set(host, table, opts, who, key, words, n, is_list));
         c = end + strspn(end, " ");
     }

@@ -288,7 +288,8 @@ static grd_status transform_one(opening *o, const grd_yaml *node, int whom, grd_
     char *spec;
     grd_dataset *next = NULL, **set[] = { &data->train, &data->val, &data->test };
     GRD_TRY(grd_row_read(o->host, "transform", node, NULL, &row));
-    GRD_TRY(grd_row_spec(&o->stage->pipeline->arena, &row, NULL, &spec));
+    const grd_transform *known = grd_transform_find(o->stage->pipeline->ctx, row.name);
+    GRD_TRY(grd_row_spec(&o->stage->pipeline->arena, &row, known ? known->options : NULL, &spec));
     for (int k = whom == FOR_OTHERS; k < (whom == FOR_TRAINING ? 1 : 3); k++) {
         if (!*set[k])
             continue;

@@ -258,29 +258,79 @@ grd_status grd_row_options(grd_host *host, const grd_row_ref *row, const grd_opt
     return GRD_OK;
 }
 
-/* Appends " key=value" or " key=[1,2]". */
-static grd_status spec_option(grd_arena *arena, const char *who, const grd_yaml *value, const char *key, char **spec)
+static grd_status row_text(grd_arena *arena, const grd_yaml *node, const char *who, char **text);
+
+/* The value of an option that holds rows: "(pad 3)(hflip)"; a list of names stays one. */
+static grd_status rows_text(grd_arena *arena, const char *who, const grd_yaml *value, char **text)
+{
+    char *row;
+    *text = grd_arena_strdup(arena, "");
+    if (value->kind == GRD_YAML_MAP) {
+        GRD_TRY(row_text(arena, value, who, &row));
+        *text = grd_arena_format(arena, "(%s)", row);
+    }
+    for (const grd_yaml *c = value->kind == GRD_YAML_LIST ? value->first : NULL; c && *text; c = c->next) {
+        GRD_TRY(row_text(arena, c, who, &row));
+        *text = grd_arena_format(arena, "%s(%s)", *text, row);
+    }
+    return *text ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+/* Appends " key=value", " key=[1,2]" or " key=(row)(row)". rows: the option may hold rows. */
+static grd_status spec_option(grd_arena *arena, const char *who, const grd_yaml *value, const char *key, bool rows, char **spec)
 {
     char *text = NULL;
-    if (value->kind == GRD_YAML_MAP)
+    bool nested = rows && value->kind != GRD_YAML_SCALAR;
+    for (const grd_yaml *c = value->first; c && nested && value->kind == GRD_YAML_LIST; c = c->next)
+        if (c->kind == GRD_YAML_LIST)
+            return grd_yaml_fail(arena->host, c, "%s: %s: expected rows in the list, found a list", who, key ? key : "option");
+    if (nested)
+        GRD_TRY(rows_text(arena, who, value, &text));
+    else if (value->kind == GRD_YAML_MAP)
         return grd_yaml_fail(arena->host, value, "%s: %s: expected a value, found a map", who, key ? key : "option");
     if (value->kind == GRD_YAML_SCALAR)
         text = grd_arena_strdup(arena, value->text);
-    if (value->kind == GRD_YAML_LIST)
+    if (value->kind == GRD_YAML_LIST && !nested)
         text = grd_arena_strdup(arena, "[");
-    for (const grd_yaml *c = value->first; c && text; c = c->next) {
+    for (const grd_yaml *c = nested ? NULL : value->first; c && text; c = c->next) {
         if (c->kind != GRD_YAML_SCALAR)
             return grd_yaml_fail(arena->host, c, "%s: expected single values in the list, found %s", who, grd_yaml_kind_name(c));
         text = grd_arena_format(arena, "%s%s%s", text, c->text, c->next ? "," : "]");
     }
     if (text && value->kind == GRD_YAML_LIST && !value->first)
         text = grd_arena_strdup(arena, "[]");
-    if (text && (strchr(text, ' ') || !text[0]))
-        return grd_yaml_fail(arena->host, value, "%s: \"%.80s\": a value without spaces is expected", who, text);
+    if (text && !nested && (strpbrk(text, " ()") || !text[0]))
+        return grd_yaml_fail(arena->host, value, "%s: \"%.80s\": a value without spaces and ( ) is expected", who, text);
     *spec = !text ? NULL
             : key ? grd_arena_format(arena, "%s %s=%s", *spec, key, text)
                   : grd_arena_format(arena, "%s %s", *spec, text);
     return *spec ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+/* known: whether `table` is the row's. Where it is not, any option may hold rows. */
+static grd_status spec_of(grd_arena *arena, const grd_row_ref *row, const grd_option *table, bool known, char **spec)
+{
+    *spec = grd_arena_strdup(arena, row->name);
+    if (!*spec)
+        return GRD_ERR_MEMORY;
+    if (!row->value)
+        return GRD_OK;
+    if (row->value->kind != GRD_YAML_MAP)
+        return spec_option(arena, row->name, row->value, NULL, false, spec);
+    for (const grd_yaml *c = row->value->first; c; c = c->next) {
+        const grd_option *o = grd_options_find(table, c->key);
+        bool rows = known ? o && (o->flags & GRD_OPTION_ROWS) : c->kind == GRD_YAML_MAP || (c->first && c->first->kind == GRD_YAML_MAP);
+        if (!grd_yaml_is_null(c))
+            GRD_TRY(spec_option(arena, row->name, c, c->key, rows, spec));
+    }
+    return GRD_OK;
+}
+
+static grd_status row_text(grd_arena *arena, const grd_yaml *node, const char *who, char **text)
+{
+    grd_row_ref row;
+    GRD_TRY(grd_row_read(arena->host, who, node, NULL, &row));
+    return spec_of(arena, &row, NULL, false, text);
 }
 
 grd_status grd_row_spec(grd_arena *arena, const grd_row_ref *row, const grd_option *table, char **spec)
@@ -289,15 +339,5 @@ grd_status grd_row_spec(grd_arena *arena, const grd_row_ref *row, const grd_opti
         GRD_TRY(grd_check_keys(arena->host, row->name,
                                row->value && row->value->kind == GRD_YAML_MAP ? row->value : &(grd_yaml){ .kind = GRD_YAML_MAP },
                                table, NULL, ""));
-    *spec = grd_arena_strdup(arena, row->name);
-    if (!*spec)
-        return GRD_ERR_MEMORY;
-    if (!row->value)
-        return GRD_OK;
-    if (row->value->kind != GRD_YAML_MAP)
-        return spec_option(arena, row->name, row->value, NULL, spec);
-    for (const grd_yaml *c = row->value->first; c; c = c->next)
-        if (!grd_yaml_is_null(c))
-            GRD_TRY(spec_option(arena, row->name, c, c->key, spec));
-    return GRD_OK;
+    return spec_of(arena, row, table, table != NULL, spec);
 }

@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static grd_status describe(grd_step *step, const grd_dataset *base, grd_ctx *ctx)
+static grd_status describe(grd_step *step, int n, grd_ctx *ctx)
 {
     grd_host *host = &ctx->host;
     const grd_transform *row = step->row;
-    int n = base->source->n_fields;
     grd_clear(host);
     grd_status status = row->fields(step->options, step->state, step->field, n, ctx);
     if (status != GRD_OK)
@@ -19,38 +18,54 @@ static grd_status describe(grd_step *step, const grd_dataset *base, grd_ctx *ctx
 }
 
 /* The row's once-only work. It sees the fields before it. */
-static grd_status open_state(grd_step *step, const grd_dataset *base, const char *saved, grd_ctx *ctx)
+static grd_status open_state(grd_step *step, int n, const grd_dataset *fit, const char *saved, grd_ctx *ctx)
 {
     const grd_transform *row = step->row;
     if (!row->open)
         return GRD_OK;
-    const grd_transform_open call = { .options = step->options, .in = step->field, .n = base->source->n_fields,
-                                      .fit = saved ? NULL : base, .saved = saved, .ctx = ctx };
+    const grd_transform_open call = { .options = step->options, .in = step->field, .n = n, .fit = saved ? NULL : fit,
+                                      .saved = saved, .ctx = ctx };
     grd_clear(&ctx->host);
     grd_status status = row->open(&call, &step->state);
     return status == GRD_OK ? GRD_OK : grd_row_failed(&ctx->host, row->name, status);
 }
 
-static grd_status new_step(grd_ctx *ctx, const grd_dataset *base, const grd_transform *row, const char *spec, const char *saved,
-                           grd_step **out)
+static grd_status no_row(grd_ctx *ctx, const char *name)
+{
+    char hint[80];
+    const grd_transform *row;
+    grd_nearest nearest = { name, NULL, 0 };
+    for (int i = 0; (row = grd_transform_at(ctx, i)); i++)
+        grd_nearest_try(&nearest, row->name);
+    return grd_fail(&ctx->host, GRD_ERR_CONFIG, "data: no transform \"%s\"%s", name, grd_nearest_text(&nearest, hint, sizeof hint));
+}
+
+grd_status grd_step_new(grd_ctx *ctx, const grd_field *in, int n, const grd_dataset *fit, const char *spec, const char *saved,
+                        grd_step **out)
 {
     grd_host *host = &ctx->host;
+    char name[64];
+    *out = NULL;
+    spec = grd_spec_name(spec, name, sizeof name);
+    const grd_transform *row = grd_transform_find(ctx, name);
+    if (!row)
+        return no_row(ctx, name);
     grd_step *step = GRD_NEW(host, grd_step);
     if (!step)
         return GRD_ERR_MEMORY;
     step->refs = 1;
     step->row = row;
     grd_arena_init(&step->texts, host);
-    memcpy(step->field, base->n_steps ? base->step[base->n_steps - 1]->field : base->source->field, sizeof step->field);
+    memcpy(step->field, in, sizeof *in * (size_t)n);
     step->options = grd_alloc(host, row->options_size);
     grd_status status = step->options ? grd_options_parse(host, &step->texts, row->options, step->options, row->name, spec)
                                       : GRD_ERR_MEMORY;
     if (status == GRD_OK)
         status = grd_options_resolve(host, row->options, row->options_size, row->name, step->options, step->options);
     if (status == GRD_OK)
-        status = open_state(step, base, saved, ctx);
+        status = open_state(step, n, fit, saved, ctx);
     if (status == GRD_OK)
-        status = describe(step, base, ctx);
+        status = describe(step, n, ctx);
     if (status == GRD_OK)
         *out = step;
     else
@@ -58,25 +73,15 @@ static grd_status new_step(grd_ctx *ctx, const grd_dataset *base, const grd_tran
     return status;
 }
 
+static const grd_field *fields_of(const grd_dataset *d) { return d->n_steps ? d->step[d->n_steps - 1]->field : d->source->field; }
+
 grd_status grd_dataset_transform_saved(const grd_dataset *base, const char *spec, const char *saved, grd_dataset **out)
 {
-    grd_ctx *ctx = base->ctx;
-    char name[64];
-    *out = NULL;
-    spec = grd_spec_name(spec, name, sizeof name);
-    const grd_transform *row = grd_transform_find(ctx, name);
-    if (!row) {
-        char hint[80];
-        grd_nearest nearest = { name, NULL, 0 };
-        for (int i = 0; (row = grd_transform_at(ctx, i)); i++)
-            grd_nearest_try(&nearest, row->name);
-        return grd_fail(&ctx->host, GRD_ERR_CONFIG, "data: no transform \"%s\"%s", name,
-                        grd_nearest_text(&nearest, hint, sizeof hint));
-    }
     grd_step *step;
-    GRD_TRY(new_step(ctx, base, row, spec, saved, &step));
+    *out = NULL;
+    GRD_TRY(grd_step_new(base->ctx, fields_of(base), base->source->n_fields, base, spec, saved, &step));
     grd_status status = grd_dataset_extend(base, step, out);
-    grd_step_release(&ctx->host, step);
+    grd_step_release(&base->ctx->host, step);
     return status;
 }
 
@@ -114,8 +119,8 @@ grd_status grd_dataset_transform_as(const grd_dataset *base, const grd_dataset *
     step->origin->refs++;
     step->options = model->options;
     step->state = model->state;
-    memcpy(step->field, base->n_steps ? base->step[base->n_steps - 1]->field : base->source->field, sizeof step->field);
-    grd_status status = describe(step, base, ctx);
+    memcpy(step->field, fields_of(base), sizeof step->field);
+    grd_status status = describe(step, base->source->n_fields, ctx);
     if (status == GRD_OK)
         status = grd_dataset_extend(base, step, out);
     grd_step_release(host, step);

@@ -59,8 +59,12 @@ typedef struct grd_sample_memory {
     grd_allocator mem;
     void *buffer[GRD_MAX_FIELDS][2];
     size_t capacity[GRD_MAX_FIELDS][2]; /* bytes */
+    void *scratch;
+    size_t scratch_capacity;
+    void *last[GRD_MAX_FIELDS];         /* where the last step may leave it; NULL = in a buffer */
+    bool at_last;                       /* the last step is at work */
     void *place[GRD_MAX_FIELDS];        /* where the field is made first, if not in a buffer of its own (a batch) */
-    size_t wide[GRD_MAX_FIELDS], room[GRD_MAX_FIELDS]; /* as of the data set */
+    size_t wide[GRD_MAX_FIELDS], room[GRD_MAX_FIELDS], bytes[GRD_MAX_FIELDS]; /* as of the data set */
 } grd_sample_memory;
 
 static inline bool grd_shape_varies(const grd_shape *shape)
@@ -77,6 +81,11 @@ grd_status grd_dataset_view(const grd_dataset *base, int64_t *index, int64_t n, 
 
 /* base with one more transform (which gets a reference more). */
 grd_status grd_dataset_extend(const grd_dataset *base, grd_step *step, grd_dataset **out);
+/* A transform on its own, for n fields `in`; fit: what it may learn from; saved: or what it learned, or NULL. */
+grd_status grd_step_new(grd_ctx *ctx, const grd_field *in, int n, const grd_dataset *fit, const char *spec, const char *saved,
+                        grd_step **out);
+/* Applies it as number k of a chain; key: the sample's, NULL = nothing random. */
+grd_status grd_step_apply(const grd_step *step, int k, int n, const grd_key *key, grd_sample *sample);
 void grd_step_release(grd_host *host, grd_step *step);
 /* The row's own message with its name in front, or one for a row that left none. */
 grd_status grd_row_failed(grd_host *host, const char *name, grd_status status);

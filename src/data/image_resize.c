@@ -89,24 +89,27 @@ static int shift_for(double largest)
     return shift;
 }
 
-/* Of new pixels `begin` to begin + n; `w` is room for taps. */
+/* Of new pixels `begin` to begin + n; `w` is room for taps. Bytes' weights are as fine as the whole picture's largest allows, so
+ * that a part of it has the same pixels. */
 static void fill_axis(const grd_resize *r, axis *to, int out, int begin, double *w)
 {
     grd_image_axis *a = &to->bytes;
     double largest = 0;
-    for (int i = 0; i < a->n; i++) {
+    for (int i = 0; to->real && i < a->n; i++) {
         a->first[i] = weights(r, a->n_in, out, begin + i, a->taps, w);
-        for (int k = 0; k < a->taps; k++) {
-            largest = w[k] > largest ? w[k] : largest;
-            if (to->real)
-                to->real[i * a->taps + k] = (float)w[k];
-        }
+        for (int k = 0; k < a->taps; k++)
+            to->real[i * a->taps + k] = (float)w[k];
     }
     if (to->real)
         return;
+    for (int i = 0; i < out; i++) {
+        weights(r, a->n_in, out, i, a->taps, w);
+        for (int k = 0; k < a->taps; k++)
+            largest = w[k] > largest ? w[k] : largest;
+    }
     a->shift = shift_for(largest);
     for (int i = 0; i < a->n; i++) {
-        weights(r, a->n_in, out, begin + i, a->taps, w);
+        a->first[i] = weights(r, a->n_in, out, begin + i, a->taps, w);
         for (int k = 0; k < a->taps; k++)
             a->w[(int64_t)k * a->n + i] = (int16_t)floor(w[k] * (1 << a->shift) + 0.5);
     }

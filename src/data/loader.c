@@ -70,8 +70,11 @@ static grd_status add_row(grd_loader *l, worker *w, slot *s, int64_t r, int64_t 
     const grd_dataset *d = l->data;
     grd_sample *sample = w->sample;
     const grd_key key = { grd_hash(l->seed, "transform"), (uint64_t)l->epoch, (uint64_t)i };
-    for (int f = 0; f < sample->n; f++)
-        sample->memory->place[f] = l->in_place[f] ? (char *)s->batch.data[f] + (size_t)r * d->bytes[f] : NULL;
+    for (int f = 0; f < sample->n; f++) {
+        char *to = (char *)s->batch.data[f] + (size_t)r * d->bytes[f];
+        sample->memory->place[f] = l->in_place[f] ? to : NULL;
+        sample->memory->last[f] = !s->stack[f].field ? to : NULL;
+    }
     GRD_TRY(grd_dataset_get(d, i, &key, sample));
     s->index[r] = grd_dataset_index(d, i);
     for (int f = 0; f < sample->n; f++) {

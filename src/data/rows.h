@@ -20,9 +20,29 @@
     X(random)
 
 /* each line: NAME of grd_transform_NAME */
-#define GRD_TRANSFORMS(X) \
-    X(scale)              \
-    X(normalize)
+#define GRD_TRANSFORMS(X)       \
+    X(scale)                    \
+    X(normalize)                \
+    X(resize)                   \
+    X(center_crop)              \
+    X(random_crop)              \
+    X(random_resized_crop)      \
+    X(pad)                      \
+    X(random_horizontal_flip)   \
+    X(random_vertical_flip)     \
+    X(random_rotation)          \
+    X(random_affine)            \
+    X(random_perspective)       \
+    X(color_jitter)             \
+    X(grayscale)                \
+    X(random_grayscale)         \
+    X(gaussian_blur)            \
+    X(gaussian_noise)           \
+    X(random_erasing)           \
+    X(random_apply)             \
+    X(random_choice)            \
+    X(mixup)                    \
+    X(cutmix)
 
 #define GRD_DECLARE_SOURCE(name) extern const grd_source grd_source_##name;
 #define GRD_DECLARE_TRANSFORM(name) extern const grd_transform grd_transform_##name;

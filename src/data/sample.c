@@ -25,6 +25,7 @@ grd_status grd_sample_new(const grd_dataset *d, grd_ctx *ctx, grd_sample **out)
     for (int f = 0; f < sample->n; f++) {
         m->wide[f] = d->wide[f];
         m->room[f] = d->room[f];
+        m->bytes[f] = d->bytes[f];
         sample->shape[f] = d->field[f].shape;
         if (d->varies[f])
             continue;
@@ -47,6 +48,7 @@ void grd_sample_free(grd_sample *sample, grd_ctx *ctx)
     for (int f = 0; f < GRD_MAX_FIELDS; f++)
         for (int k = 0; k < 2; k++)
             grd_free(&ctx->host, sample->memory->buffer[f][k]);
+    grd_free(&ctx->host, sample->memory->scratch);
     grd_free(&ctx->host, sample);
 }
 
@@ -72,6 +74,10 @@ void *grd_sample_room(grd_sample *s, int i, const grd_shape *shape)
     size_t bytes;
     if (!bytes_of(s, i, shape, &bytes))
         return NULL;
+    if (m->at_last && m->last[i] && bytes == m->bytes[i] && s->data[i] != m->last[i]) {
+        s->shape[i] = *shape;
+        return s->data[i] = m->last[i];
+    }
     int k = s->data[i] && s->data[i] == m->buffer[i][0];
     if (!m->buffer[i][k] || m->capacity[i][k] < bytes) {
         size_t roomy = bytes + bytes / 4; /* samples of slowly growing size do not allocate each time */
@@ -89,6 +95,21 @@ void *grd_sample_room(grd_sample *s, int i, const grd_shape *shape)
     }
     s->shape[i] = *shape;
     return s->data[i] = m->buffer[i][k];
+}
+
+void *grd_sample_scratch(grd_sample *s, size_t bytes)
+{
+    grd_sample_memory *m = s->memory;
+    if (m->scratch_capacity >= bytes && m->scratch)
+        return m->scratch;
+    size_t roomy = bytes < SIZE_MAX / 2 ? bytes + bytes / 4 + LEAST_ROOM : bytes;
+    if (m->scratch)
+        m->mem.free(m->mem.user, m->scratch);
+    m->scratch = m->mem.alloc(m->mem.user, roomy);
+    m->scratch_capacity = m->scratch ? roomy : 0;
+    if (!m->scratch)
+        grd_sample_fail(s, GRD_ERR_MEMORY, "out of memory: %zu bytes wanted to work in", roomy);
+    return m->scratch;
 }
 
 /* ---- messages ---- */
@@ -132,15 +153,20 @@ static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, 
 
 /* ---- making it ---- */
 
-static void start(const grd_opened *source, grd_sample *out)
+/* A source writes fields of fixed shape where they lie, also those that vary further along the chain. */
+static grd_status start(const grd_opened *source, grd_sample *out)
 {
     grd_sample_memory *m = out->memory;
     out->error[0] = 0;
     out->field = source->field;
+    m->at_last = false;
     for (int f = 0; f < source->n_fields; f++) {
         out->shape[f] = source->field[f].shape;
         out->data[f] = m->place[f] ? m->place[f] : m->room[f] ? m->buffer[f][0] : NULL;
+        if (!out->data[f] && !grd_shape_varies(&out->shape[f]) && !grd_sample_room(out, f, &source->field[f].shape))
+            return GRD_ERR_MEMORY;
     }
+    return GRD_OK;
 }
 
 /* Whether a row left what its fields promise: a shape that varies has been filled in. */
@@ -168,25 +194,76 @@ static void take_fixed_shapes(grd_sample *s, const grd_field *in, const grd_fiel
             s->shape[f] = out[f].shape;
 }
 
-static grd_status apply(const grd_dataset *d, int k, const grd_key *key, grd_sample *out)
+/* The key of number k of a chain: the place tells two rows of one name apart. NULL: nothing is random. */
+static const grd_key *key_of(const grd_step *step, int k, const grd_key *key, grd_key *own)
 {
-    const grd_step *step = d->step[k];
-    const int n = d->source->n_fields;
-    grd_key own;
-    if (key && step->row->random) /* the place in the chain tells two rows of one name apart */
-        own = (grd_key){ grd_hash(key->seed + (uint64_t)k, step->row->name), key->step, key->row };
-    const grd_transform_call call = { .options = step->options, .state = step->state, .in = out->field, .out = step->field, .n = n,
-                                      .key = key && step->row->random ? &own : NULL };
-    GRD_TRY(step->row->apply(&call, out));
-    take_fixed_shapes(out, call.in, step->field, n);
+    if (!key || !step->row->random)
+        return NULL;
+    *own = (grd_key){ grd_hash(key->seed + (uint64_t)k, step->row->name), key->step, key->row };
+    return own;
+}
+
+static grd_transform_call call_of(const grd_step *step, const grd_field *in, int n, const grd_key *key)
+{
+    return (grd_transform_call){ .options = step->options, .state = step->state, .in = in, .out = step->field, .n = n, .key = key };
+}
+
+static grd_status finish(const grd_step *step, const grd_field *in, int n, grd_sample *out)
+{
+    take_fixed_shapes(out, in, step->field, n);
     out->field = step->field;
     return check_shapes(out, step->field, n);
+}
+
+grd_status grd_step_apply(const grd_step *step, int k, int n, const grd_key *key, grd_sample *out)
+{
+    grd_key own;
+    const grd_transform_call call = call_of(step, out->field, n, key_of(step, k, key, &own));
+    GRD_TRY(step->row->apply(&call, out));
+    return finish(step, call.in, n, out);
+}
+
+/* Whether no step from k on changes single samples. */
+static bool no_more(const grd_dataset *d, int k)
+{
+    while (k < d->n_steps && !d->step[k]->row->apply)
+        k++;
+    return k == d->n_steps;
+}
+
+/* Steps k and k + 1 in one go, if they can. */
+static grd_status apply_both(const grd_dataset *d, int k, const grd_key *key, grd_sample *out, bool *done)
+{
+    const grd_step *first = d->step[k], *second = k + 1 < d->n_steps ? d->step[k + 1] : NULL;
+    const int n = d->source->n_fields;
+    grd_key own[2];
+    *done = false;
+    if (!first->row->apply_both || !second || !second->row->apply)
+        return GRD_OK;
+    const grd_transform_call call = call_of(first, out->field, n, key_of(first, k, key, &own[0]));
+    const grd_transform_call next = call_of(second, first->field, n, key_of(second, k + 1, key, &own[1]));
+    out->memory->at_last = no_more(d, k + 2);
+    GRD_TRY(first->row->apply_both(&call, second->row, &next, out, done));
+    return *done ? finish(second, call.in, n, out) : GRD_OK;
+}
+
+/* Step *k, which becomes the last one that was applied. */
+static grd_status apply(const grd_dataset *d, int *k, const grd_key *key, grd_sample *out)
+{
+    bool both;
+    GRD_TRY(apply_both(d, *k, key, out, &both));
+    if (both) {
+        ++*k;
+        return GRD_OK;
+    }
+    out->memory->at_last = no_more(d, *k + 1);
+    return grd_step_apply(d->step[*k], *k, d->source->n_fields, key, out);
 }
 
 grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
 {
     const grd_opened *source = d->source;
-    start(source, out);
+    GRD_TRY(start(source, out));
     if (i < 0 || i >= d->n)
         return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", source->row->name, (long long)i,
                                (long long)d->n);
@@ -200,9 +277,10 @@ grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, 
     for (int k = 0; k < d->n_steps; k++) {
         if (!d->step[k]->row->apply)
             continue; /* of whole batches */
-        status = apply(d, k, key, out);
+        const int first = k;
+        status = apply(d, &k, key, out);
         if (status != GRD_OK)
-            return read_failed(d, d->step[k]->row->name, i, out, status);
+            return read_failed(d, d->step[first]->row->name, i, out, status);
     }
     out->field = d->field;
     for (int f = source->n_fields; f < d->n_fields; f++) {

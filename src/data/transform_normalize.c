@@ -2,6 +2,7 @@
 #include "base/ctx.h"
 #include "data/dataset.h"
 #include "data/rows.h"
+#include "data/transform_normalize.h"
 #include "tensor/tensor.h"
 
 typedef struct opts {
@@ -52,17 +53,27 @@ static grd_status fields(const void *options, const void *state, grd_field *fiel
     return GRD_OK;
 }
 
-static grd_status apply(const grd_transform_call *call, grd_sample *sample)
+int grd_normalize_field(const grd_transform_call *call)
 {
     const opts *o = call->options;
-    int i = grd_field_find(call->in, call->n, o->field);
+    return grd_field_find(call->in, call->n, o->field);
+}
+
+void grd_normalize_channel(const grd_transform_call *call, int64_t channel, float *x, int64_t n)
+{
+    const opts *o = call->options;
+    const float mean = (float)at(&o->mean, channel), std = (float)at(&o->std, channel);
+    for (int64_t k = 0; k < n; k++)
+        x[k] = (x[k] - mean) / std;
+}
+
+static grd_status apply(const grd_transform_call *call, grd_sample *sample)
+{
+    const int i = grd_normalize_field(call);
     float *x = sample->data[i];
     int64_t planes = sample->shape[i].rank ? sample->shape[i].dim[0] : 1, size = grd_count(&sample->shape[i]) / planes;
-    for (int64_t c = 0; c < planes; c++, x += size) {
-        const float mean = (float)at(&o->mean, c), std = (float)at(&o->std, c);
-        for (int64_t k = 0; k < size; k++)
-            x[k] = (x[k] - mean) / std;
-    }
+    for (int64_t c = 0; c < planes; c++, x += size)
+        grd_normalize_channel(call, c, x, size);
     return GRD_OK;
 }
 
@@ -73,7 +84,10 @@ static const grd_option options_table[] = {
     GRD_END,
 };
 
+static const char *const samples[] = { "mean=0.5 std=0.25", "mean=[0.1,0.2,0.3] std=[1,2,3]", NULL };
+
 const grd_transform grd_transform_normalize = {
     .name = "normalize", .doc = "(x - mean) / std per channel, the first dimension of the field.",
     .options = options_table, .options_size = sizeof(opts), .fields = fields, .apply = apply,
+    .keeps_classes = true, .samples = samples,
 };

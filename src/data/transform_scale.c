@@ -2,6 +2,8 @@
 #include "base/ctx.h"
 #include "data/dataset.h"
 #include "data/rows.h"
+#include "data/transform_normalize.h"
+#include "tensor/tensor.h"
 
 #include <string.h>
 
@@ -88,6 +90,36 @@ static grd_status apply(const grd_transform_call *call, grd_sample *sample)
     return GRD_OK;
 }
 
+/* Bytes to normalized floats in one pass, by a table of what the two rows make of each byte. */
+static grd_status scale_and_normalize(const grd_transform_call *call, const grd_transform *next, const grd_transform_call *next_call,
+                                      grd_sample *sample, bool *done)
+{
+    const opts *o = call->options;
+    const int i = grd_field_find(call->in, call->n, o->field);
+    double from[2];
+    if (next != &grd_transform_normalize || call->in[i].dtype != GRD_U8 || grd_normalize_field(next_call) != i)
+        return GRD_OK;
+    known_range(o, &call->in[i], from);
+    const range r = { (float)from[0], (float)(from[1] - from[0]), (float)o->to.v[0], (float)(o->to.v[1] - o->to.v[0]) };
+    const int64_t count = grd_count(&sample->shape[i]), planes = sample->shape[i].rank ? sample->shape[i].dim[0] : 1;
+    const uint8_t *in = sample->data[i];
+    const grd_shape shape = sample->shape[i];
+    float *out = grd_sample_room(sample, i, &shape), table[256];
+    if (!out)
+        return GRD_ERR_MEMORY;
+    for (int64_t c = 0; c < planes; c++) {
+        for (int b = 0; b < 256; b++)
+            table[b] = map(r, (float)b);
+        grd_normalize_channel(next_call, c, table, 256);
+        for (int64_t k = 0; k < count / planes; k++)
+            *out++ = table[*in++];
+    }
+    *done = true;
+    return GRD_OK;
+}
+
+static const char *const samples[] = { "", "from=[0,255] to=[-1,1]", NULL };
+
 static const grd_option options_table[] = {
     GRD_TEXT(opts, field, "image", "which field"),
     GRD_REALS(opts, from, NULL, "[lo, hi] that becomes `to`; default: the field's own range, 0 to 255 for bytes"),
@@ -102,4 +134,7 @@ const grd_transform grd_transform_scale = {
     .options_size = sizeof(opts),
     .fields = fields,
     .apply = apply,
+    .apply_both = scale_and_normalize,
+    .keeps_classes = true,
+    .samples = samples,
 };

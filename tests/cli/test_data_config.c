@@ -99,6 +99,41 @@ static void the_split_is_kept_and_a_run_that_goes_on_must_find_it(void **state)
     expect("train r", 1, "r/train/split.json: the run was begun with other samples than the data now give");
 }
 
+static void transforms_may_hold_transforms(void **state)
+{
+    (void)state;
+    write_text("n.yaml", "extends: c.yaml\n"
+                         "data:\n"
+                         "  augment:\n"
+                         "    - random_apply: {p: 0.7, transform: {random_rotation: {degrees: [-5, 5], interpolation: bilinear}}}\n"
+                         "    - random_choice:\n"
+                         "        p: [2, 1, 1]\n"
+                         "        transform:\n"
+                         "          - random_vertical_flip\n"
+                         "          - {pad: 0}\n"
+                         "          - random_apply: {transform: [{gaussian_blur: {kernel_size: [3, 1]}}, {random_horizontal_flip: 1}]}\n"
+                         "    - random_choice: {transform: [random_horizontal_flip, random_vertical_flip]}\n");
+    expect("check n.yaml", 0, ">field image: f32 [1,4,4]");
+    write_text("bad.yaml", "extends: c.yaml\ndata: {augment: [{random_apply: {transform: [{pad: 0}, {pad: {padding: 1}}]}}]}\n");
+    expect("check bad.yaml", 2, ">field image: f32 [1,N,N]"); /* with and without the border: no linear layer takes that */
+    write_text("bad.yaml", "extends: c.yaml\ndata: {augment: [{random_apply: {transform: [{pad: {paddings: 1}}]}}]}\n");
+    expect("check bad.yaml", 2, "bad.yaml:2: random_apply: pad: no option \"paddings\"; did you mean \"padding\"?");
+    write_text("bad.yaml", "extends: c.yaml\ndata: {augment: [{random_apply: {transform: [[pad]]}}]}\n");
+    expect("check bad.yaml", 2, "bad.yaml:2: random_apply: transform: expected rows in the list, found a list");
+    write_text("bad.yaml", "extends: c.yaml\ndata: {augment: [{pad: {padding: {a: 1}}}]}\n");
+    expect("check bad.yaml", 2, "bad.yaml:2: pad: padding: expected a value, found a map");
+}
+
+static void show_writes_a_sheet_and_prints_its_samples(void **state)
+{
+    (void)state;
+    expect("data show c.yaml --count 5 split=val data.val_fraction=0.25 --out v.png", 0, ">v.png");
+    expect("data show c.yaml --count 3 --json data.shuffle=false", 0, ">\"samples\": [{\"index\": 0, \"name\": \"0\", \"label\": \"0\"}, {");
+    expect("data show c.yaml split=none", 2, "none");
+    expect("data show c.yaml --count 0", 2, "--count: expected 1 to 400");
+    expect("data show", 2, "expected one config");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave_folder)
@@ -110,6 +145,8 @@ int main(void)
         TEST(a_few_samples_are_fitted_by_heart),
         TEST(the_split_is_kept_and_a_run_that_goes_on_must_find_it),
         TEST(transforms_stand_where_the_list_says),
+        TEST(transforms_may_hold_transforms),
+        TEST(show_writes_a_sheet_and_prints_its_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
