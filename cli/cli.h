@@ -31,7 +31,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 extern const cli_verb verb_train, verb_eval, verb_check, verb_gradcheck, verb_ops, verb_show, verb_bench, verb_data_bench,
-    verb_version;
+    verb_data_check, verb_data_stats, verb_version;
 
 extern const volatile int *const cli_stop; /* becomes 1 at the first Ctrl-C */
 

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const cli_verb *const verbs[] = { &verb_train, &verb_eval, &verb_check, &verb_gradcheck,
-                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_version };
+                                         &verb_ops,   &verb_show, &verb_bench, &verb_data_bench, &verb_data_check,
+                                         &verb_data_stats, &verb_version };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- stopping ---- */
