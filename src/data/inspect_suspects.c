@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDS = 5, CHUNK = 512, FILTERS = 112, PATCH = 5, REGIONS = 3, COSINES = 384, MOST_LINEAR = 1024, LEAST = 50,
-       MOST_CLASSES = 1000, LAMBDAS = 3, ROWS = 4, LANES = 8 };
+enum { FOLDS = 5, CHUNK = 512, PATCH = 5, REGIONS = 3, MOST_LINEAR = 1024, LEAST = 50, MOST_CLASSES = 1000, LAMBDAS = 3, ROWS = 4,
+       LANES = 8 };
+enum { FILTERS = 112, FEW_FILTERS = 32, COSINES = 384, FEW_COSINES = 128, MANY = 4000 }; /* few for less than MANY samples */
 static const double lambda[LAMBDAS] = { 1e-1, 1e-2, 1e-3 }; /* beside a diagonal of ones */
 #define THRESHOLD 0.2f /* of a filter's response to a patch: their cosine */
 
@@ -25,8 +26,9 @@ typedef struct quick {
     int64_t in, size, classes;    /* numbers of a row, of its random features (a multiple of LANES), classes */
     float *mean, *scale;          /* [in] of the rows */
     int patch, pixels;            /* of pictures: side, numbers of a patch */
-    float *filter;                /* [pixels][FILTERS], or [in][COSINES] */
-    float *phase;                 /* [COSINES] */
+    int drawn;                    /* how many filters, or cosines */
+    float *filter;                /* [pixels][drawn], or [in][drawn] */
+    float *phase;                 /* [drawn] */
     float *phi;                   /* [CHUNK][size] */
     int64_t first, count;         /* the chunk: of who */
     double *gram[FOLDS + 1], *right[FOLDS + 1], *sum[FOLDS + 1]; /* [size,size], [size,classes], [size]; the last: of all */
@@ -71,18 +73,18 @@ static void picture_features(const quick *q, const float *row, float *out)
 {
     const grd_features *p = &q->r->features;
     float picture[16 * 16 * 4], patch[PATCH * PATCH * 4];
-    const int rows = p->height - q->patch + 1, columns = p->width - q->patch + 1;
+    const int n = q->drawn, rows = p->height - q->patch + 1, columns = p->width - q->patch + 1;
     for (int64_t k = 0; k < q->in; k++)
         picture[k] = clean(q, row, k);
     memset(out, 0, sizeof *out * (size_t)q->size);
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < columns; x++) {
-            float found[FILTERS] = { 0 }, *region = out + (y * REGIONS / rows * REGIONS + x * REGIONS / columns) * FILTERS;
+            float found[FILTERS] = { 0 }, *region = out + (y * REGIONS / rows * REGIONS + x * REGIONS / columns) * n;
             cut_patch(q, picture, y, x, patch);
             for (int e = 0; e < q->pixels; e++)
-                for (int k = 0; k < FILTERS; k++)
-                    found[k] += patch[e] * q->filter[e * FILTERS + k];
-            for (int k = 0; k < FILTERS; k++)
+                for (int k = 0; k < n; k++)
+                    found[k] += patch[e] * q->filter[e * n + k];
+            for (int k = 0; k < n; k++)
                 region[k] += found[k] > THRESHOLD ? found[k] - THRESHOLD : 0;
         }
 }
@@ -90,17 +92,18 @@ static void picture_features(const quick *q, const float *row, float *out)
 static void cosine_features(const quick *q, const float *row, float *out)
 {
     float turn[COSINES];
+    const int n = q->drawn;
     const int64_t linear = q->in <= MOST_LINEAR ? q->in : 0;
     memset(out, 0, sizeof *out * (size_t)q->size);
-    memcpy(turn, q->phase, sizeof turn);
+    memcpy(turn, q->phase, sizeof *turn * (size_t)n);
     for (int64_t e = 0; e < q->in; e++) {
         float x = clean(q, row, e);
         if (linear)
             out[e] = x;
-        for (int k = 0; k < COSINES && x != 0; k++)
-            turn[k] += x * q->filter[e * COSINES + k];
+        for (int k = 0; k < n && x != 0; k++)
+            turn[k] += x * q->filter[e * n + k];
     }
-    for (int k = 0; k < COSINES; k++)
+    for (int k = 0; k < n; k++)
         out[linear + k] = cosf(turn[k]);
 }
 
@@ -170,7 +173,7 @@ static void draw_filters(quick *q)
 {
     const grd_features *p = &q->r->features;
     float picture[16 * 16 * 4], patch[PATCH * PATCH * 4];
-    for (int k = 0; k < FILTERS; k++) {
+    for (int k = 0; k < q->drawn; k++) {
         for (int attempt = 0; attempt < 20; attempt++) {
             const float *row = q->r->features.row + q->who[(int64_t)(uniform((uint64_t)k, (uint64_t)attempt, 0) * (double)q->n)] * q->in;
             for (int64_t e = 0; e < q->in; e++)
@@ -184,18 +187,18 @@ static void draw_filters(quick *q)
         for (int e = 0; e < q->pixels; e++)
             square += patch[e] * patch[e];
         for (int e = 0; e < q->pixels; e++)
-            q->filter[e * FILTERS + k] = patch[e] / sqrtf(square);
+            q->filter[e * q->drawn + k] = patch[e] / sqrtf(square);
     }
 }
 
 static void draw_cosines(quick *q)
 {
-    for (int k = 0; k < COSINES; k++)
+    for (int k = 0; k < q->drawn; k++)
         q->phase[k] = (float)(2 * M_PI * uniform((uint64_t)k, 0, 0));
     for (int64_t e = 0; e < q->in; e++)
-        for (int k = 0; k < COSINES; k++) { /* normal numbers, by Box and Muller */
+        for (int k = 0; k < q->drawn; k++) { /* normal numbers, by Box and Muller */
             double a = uniform((uint64_t)k, (uint64_t)e + 1, 0), b = uniform((uint64_t)k, (uint64_t)e + 1, 1);
-            q->filter[e * COSINES + k] = (float)(sqrt(-2 * log(1 - a)) * cos(2 * M_PI * b) / sqrt((double)q->in));
+            q->filter[e * q->drawn + k] = (float)(sqrt(-2 * log(1 - a)) * cos(2 * M_PI * b) / sqrt((double)q->in));
         }
 }
 
@@ -472,9 +475,11 @@ static void plan_features(quick *q)
     if (p->kind == GRD_FEATURES_PICTURE) {
         q->patch = p->height < PATCH || p->width < PATCH ? p->height < p->width ? p->height : p->width : PATCH;
         q->pixels = q->patch * q->patch * p->channels;
-        size = REGIONS * REGIONS * FILTERS;
+        q->drawn = q->n < MANY ? FEW_FILTERS : FILTERS;
+        size = REGIONS * REGIONS * q->drawn;
     } else if (p->kind == GRD_FEATURES_TABLE) {
-        size = (p->n <= MOST_LINEAR ? p->n : 0) + COSINES;
+        q->drawn = q->n < MANY ? FEW_COSINES : COSINES;
+        size = (p->n <= MOST_LINEAR ? p->n : 0) + q->drawn;
     }
     q->in = p->n;
     q->size = (size + LANES - 1) / LANES * LANES;
@@ -483,11 +488,10 @@ static void plan_features(quick *q)
 static grd_status allocate(quick *q)
 {
     grd_host *host = q->r->host;
-    const int64_t filters = q->r->features.kind == GRD_FEATURES_PICTURE ? (int64_t)q->pixels * FILTERS : q->in * COSINES;
     q->mean = GRD_NEW_N(host, float, q->in);
     q->scale = GRD_NEW_N(host, float, q->in);
-    q->filter = GRD_NEW_N(host, float, filters);
-    q->phase = GRD_NEW_N(host, float, COSINES);
+    q->filter = GRD_NEW_N(host, float, (q->pixels ? q->pixels : q->in) * q->drawn);
+    q->phase = GRD_NEW_N(host, float, q->drawn);
     q->phi = GRD_NEW_N(host, float, CHUNK * q->size);
     q->total = GRD_NEW_N(host, double, (FOLDS + 1) * q->classes);
     q->predicted = GRD_NEW_N(host, int32_t, q->n);
