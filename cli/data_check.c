@@ -25,6 +25,17 @@ static void draw_progress(void *user, const char *what, int64_t done, int64_t to
     fflush(stderr);
 }
 
+/* Data that cannot even be opened: the one finding that there then is. */
+static int fail(const cli_args *args, grd_ctx *ctx)
+{
+    grd_status status = grd_error_status(ctx);
+    if (args->json && (status == GRD_ERR_FORMAT || status == GRD_ERR_IO || status == GRD_ERR_DATA))
+        cli_print_json(json_pack("{s:[{s:s, s:s, s:i, s:[], s:[], s:s, s:s}], s:[]}", "findings", "rule", "unreadable", "level", "error",
+                                 "count", 1, "samples", "sets", "text", grd_error(ctx), "advice",
+                                 "get the files again from where they came", "suspects"));
+    return cli_fail(ctx);
+}
+
 static int report_on(const cli_args *args, bool only_stats, grd_ctx *ctx, grd_pipeline *p)
 {
     line l = { 0, false };
@@ -34,7 +45,9 @@ static int report_on(const cli_args *args, bool only_stats, grd_ctx *ctx, grd_pi
     grd_status status = grd_pipeline_data_check(p, args->stage, &opts, &report);
     if (l.there)
         fputs("\r\033[K", stderr);
-    if (status != GRD_OK || (args->out && grd_report_write(report, args->out) != GRD_OK))
+    if (status != GRD_OK)
+        return fail(args, ctx);
+    if (args->out && grd_report_write(report, args->out) != GRD_OK)
         return cli_fail(ctx);
     if (args->json && grd_report_json(report, stdout) != GRD_OK)
         return cli_fail(ctx);

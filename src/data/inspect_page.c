@@ -107,7 +107,7 @@ static grd_status put_samples(page *p, const grd_check_finding *f)
     bool pictures = shows_pictures(p->r);
     int64_t most = pictures ? SHOWN : SHOWN_NAMES;
     if (f->n)
-        grd_bytes_text(p->out, "<p class=\"small\">");
+        grd_bytes_text(p->out, "<div class=\"small\">");
     for (int64_t i = 0; i < f->n && i < most; i++) {
         caption_of(p->r, f->sample[i], text, sizeof text);
         if (pictures)
@@ -119,7 +119,7 @@ static grd_status put_samples(page *p, const grd_check_finding *f)
     }
     if (f->n > most)
         grd_bytes_print(p->out, " and %lld more", (long long)(f->n - most));
-    grd_bytes_text(p->out, f->n ? "</p>\n" : "");
+    grd_bytes_text(p->out, f->n ? "</div>\n" : "");
     return GRD_OK;
 }
 
@@ -193,8 +193,8 @@ static void put_sets(page *p)
             const grd_field_stats *t = &r->stats[s][f];
             char least[96] = "", most[96] = "", mean[100] = "", std[100] = "";
             for (int k = 0; k < r->field[f].shape.rank; k++) {
-                snprintf(least + strlen(least), sizeof least - strlen(least), k ? " x %lld" : "%lld", (long long)t->least[k]);
-                snprintf(most + strlen(most), sizeof most - strlen(most), k ? " x %lld" : "%lld", (long long)t->most[k]);
+                snprintf(least + strlen(least), sizeof least - strlen(least), "%s%lld", k ? " x " : "", (long long)t->least[k]);
+                snprintf(most + strlen(most), sizeof most - strlen(most), "%s%lld", k ? " x " : "", (long long)t->most[k]);
             }
             for (int c = 0; c < t->channels; c++) {
                 double n = (double)t->count[c], off = n > 0 ? t->sum[c] / n : 0, var = n > 0 ? t->squares[c] / n - off * off : 0;
@@ -207,7 +207,8 @@ static void put_sets(page *p)
             grd_html_cell(p->out, "%lld", (long long)t->samples);
             grd_html_cell(p->out, "%s", cell[1]);
             grd_html_cell(p->out, "%s", cell[2]);
-            grd_html_cell(p->out, strcmp(least, most) == 0 ? "%s" : "%s to %s", least, most);
+            bool same = strcmp(least, most) == 0;
+            grd_html_cell(p->out, "%s%s%s", least, same ? "" : " to ", same ? "" : most);
             grd_html_cell(p->out, "%.5g", t->min);
             grd_html_cell(p->out, "%.5g", t->max);
             grd_html_cell(p->out, "%s", mean);

@@ -60,7 +60,8 @@ static const char *sizes_text(const grd_report *r, int s, int f, char *text, siz
     }
     grd_shape_text(&least, a, sizeof a);
     grd_shape_text(&most, b, sizeof b);
-    snprintf(text, size, strcmp(a, b) == 0 ? "%s" : "%s to %s", a, b);
+    bool same = strcmp(a, b) == 0;
+    snprintf(text, size, "%s%s%s", a, same ? "" : " to ", same ? "" : b);
     return text;
 }
 
@@ -105,7 +106,9 @@ void grd_report_stats(const grd_report *r, FILE *out)
             fprintf(out, ", std");
             for (int c = 0; c < t->channels; c++)
                 fprintf(out, " %.7g", std_of(t, c));
-            fprintf(out, t->missing ? ", %lld values missing\n" : "\n", (long long)t->missing);
+            if (t->missing)
+                fprintf(out, ", %lld values missing", (long long)t->missing);
+            fputc('\n', out);
         }
     }
     if (r->classes > 0)

@@ -71,7 +71,7 @@ static bool allowed(const grd_field *f, double x)
     bool bounded = f->lo < f->hi || f->classes;
     double lo = f->classes ? 0 : f->lo, hi = f->classes ? (double)f->classes - 1 : f->hi;
     double slack = f->dtype == GRD_F32 ? 1e-6 * (fabs(lo) + fabs(hi)) : 0;
-    return !bounded || (x >= lo - slack && x <= hi + slack) || (f->ignore && x == (double)f->ignore);
+    return !bounded || (x >= lo - slack && x <= hi + slack);
 }
 
 typedef struct seen_field { double min, max, sum; bool missing; } seen_field;
@@ -85,6 +85,8 @@ static seen_field look_at_field(const grd_field *f, const void *data, const grd_
     for (int c = 0; c < channels; c++)
         for (int64_t e = c * n / channels; e < (c + 1) * n / channels; e++) {
             double x = grd_element(data, f->dtype, e);
+            if (f->ignore && x == (double)f->ignore)
+                continue; /* no label */
             if (!add(t, c, x)) {
                 got.missing = true;
                 continue;

@@ -36,7 +36,9 @@ void grd_html_begin(grd_bytes *out, const char *title)
 {
     grd_bytes_text(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
     grd_html_escape(out, title);
-    grd_bytes_print(out, "</title><style>%s</style></head><body>\n", style);
+    grd_bytes_text(out, "</title><style>");
+    grd_bytes_text(out, style);
+    grd_bytes_text(out, "</style></head><body>\n");
     grd_html_tag(out, "h1", title);
 }
 
