@@ -60,6 +60,11 @@ check-wide: packages
 	@cmake --build $(BUILD)-wide -j $(JOBS) --target tests_ops tests_backend
 	@cd $(BUILD)-wide && ctest --output-on-failure --no-tests=error -j $(JOBS) -R '^(ops/backends|backend/)'
 
+# Faults planted in all of MNIST are found (a minute; `make check` takes a part of it).
+check-suspects: packages configure
+	@cmake --build $(BUILD) -j $(JOBS) --target gradus cli_test_data_check
+	@cd $(BUILD) && GRADUS_FULL=1 ctest --verbose --no-tests=error -R '^cli/data_check$$'
+
 # PyTorch comes into a virtual environment: BENCH_VENV=folder, by default ~/.cache/gradus-bench.
 bench: all
 	@python3 bench/compare.py --gradus $(BUILD)/gradus $(ARGS)

@@ -43,6 +43,8 @@ typedef struct cli_verb {
     X(show)          \
     X(bench)         \
     X(data_fetch)    \
+    X(data_check)    \
+    X(data_stats)    \
     X(data_show)     \
     X(data_bench)    \
     X(version)

@@ -10,6 +10,7 @@
 #include <gradus/nn.h>
 /* training */
 #include <gradus/data.h>
+#include <gradus/inspect.h>
 #include <gradus/optim.h>
 #include <gradus/train.h>
 #include <gradus/run.h>

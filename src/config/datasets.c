@@ -15,6 +15,7 @@ typedef struct opening {
     grd_host *host;
     const grd_yaml *node; /* the data section */
     const grd_source *source;
+    bool raw; /* without transforms */
     grd_dataset *part[PARTS]; /* of the source; the pipeline keeps them */
     grd_dataset *seen[PARTS]; /* the same without what is excluded, with other labels; or NULL: the same */
     grd_name_list exclude, relabel;
@@ -419,15 +420,16 @@ static grd_status open_sets(opening *o, grd_stage_data *data)
     if (grd_yaml_get(o->node, "test") || has_part(o, TEST))
         GRD_TRY(named_set(o, "test", o->stage->data.test, &data->test));
     GRD_TRY(check_lists(o));
-    GRD_TRY(transform_all(o, data));
+    if (!o->raw)
+        GRD_TRY(transform_all(o, data));
     data->n_fields = grd_dataset_fields(data->train, &data->field);
     return GRD_OK;
 }
 
-grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data)
+static grd_status open_stage(grd_stage *stage, bool raw, grd_stage_data *data)
 {
     memset(data, 0, sizeof *data);
-    opening o = { .stage = stage, .host = stage->pipeline->host, .node = grd_yaml_get(stage->config->all, "data") };
+    opening o = { .stage = stage, .raw = raw, .host = stage->pipeline->host, .node = grd_yaml_get(stage->config->all, "data") };
     grd_status status = open_sets(&o, data);
     for (int i = 0; i < o.n; i++)
         grd_dataset_free(o.subset[i]);
@@ -437,6 +439,10 @@ grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data)
         grd_stage_close_data(data);
     return status;
 }
+
+grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data) { return open_stage(stage, false, data); }
+
+grd_status grd_stage_open_raw(grd_stage *stage, grd_stage_data *data) { return open_stage(stage, true, data); }
 
 void grd_stage_close_data(grd_stage_data *data)
 {

@@ -81,6 +81,7 @@ void grd_pipeline_say(const grd_pipeline *p, const char *format, ...) GRD_PRINTF
 /* datasets.c */
 void grd_drop_kept(grd_pipeline *p);
 grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data);
+grd_status grd_stage_open_raw(grd_stage *stage, grd_stage_data *data); /* as the files have them: without transforms */
 void grd_stage_close_data(grd_stage_data *data);
 
 /* network.c: the graph from `model`, `loss`, `metrics`; and its model. dtype F64 for gradient checks. */

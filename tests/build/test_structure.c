@@ -29,7 +29,7 @@ static const level folders[] = {
 };
 static const level public_headers[] = {
     { "base.h", 0 }, { "tensor.h", 1 }, { "op.h", 2 },   { "ops.h", 2 },   { "graph.h", 3 }, { "plan.h", 3 },
-    { "nn.h", 4 },   { "optim.h", 5 },  { "data.h", 7 }, { "train.h", 8 }, { "run.h", 10 },  { "gradus.h", 11 },
+    { "nn.h", 4 },   { "optim.h", 5 },  { "data.h", 7 }, { "inspect.h", 7 }, { "train.h", 8 }, { "run.h", 10 },  { "gradus.h", 11 },
 };
 enum { UNKNOWN = -1 };
 
