@@ -82,12 +82,30 @@ static grd_status whole_view(opening *o, const grd_dataset *from, grd_dataset **
     return status;
 }
 
+/* Whether the paths given for a source hold {part}, if it is them that tell parts apart. */
+static bool paths_have_parts(const opening *o)
+{
+    bool theirs = false;
+    for (const grd_option *t = o->source->options; t && t->name; t++) {
+        if (!(t->flags & GRD_OPTION_PARTS))
+            continue;
+        const grd_yaml *node = grd_yaml_get(o->node, t->name);
+        if (t->type != GRD_OPTION_TEXT && node && !grd_yaml_is_null(node))
+            return true; /* it says itself how parts are made */
+        const char *path = node && node->text ? node->text : t->text;
+        if (path && strstr(path, "{part}"))
+            return true;
+        theirs = true;
+    }
+    return !theirs;
+}
+
 /* Whether the source's option `part` knows it; of sources without parts all is train. */
 static bool has_part(const opening *o, int part)
 {
     const grd_option *t = grd_options_find(o->source->options, "part");
     const size_t n = strlen(part_name[part]);
-    if (!t || t->type != GRD_OPTION_ENUM)
+    if (!t || t->type != GRD_OPTION_ENUM || !paths_have_parts(o))
         return part == TRAIN;
     for (const char *c = t->text; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
         if (strncmp(c, part_name[part], n) == 0 && (!c[n] || c[n] == '|'))

@@ -9,6 +9,7 @@
     X(idx)             \
     X(fashion_mnist)   \
     X(mnist)           \
+    X(csv)             \
     X(spirals)         \
     X(moons)           \
     X(random)
@@ -16,7 +17,13 @@
 /* each line: NAME of grd_transform_NAME */
 #define GRD_TRANSFORMS(X) \
     X(scale)              \
-    X(normalize)
+    X(normalize)          \
+    X(impute)             \
+    X(min_max)            \
+    X(standardize)        \
+    X(one_hot)            \
+    X(clip)               \
+    X(log)
 
 #define GRD_DECLARE_SOURCE(name) extern const grd_source grd_source_##name;
 #define GRD_DECLARE_TRANSFORM(name) extern const grd_transform grd_transform_##name;
