@@ -10,6 +10,9 @@
     X(fashion_mnist)   \
     X(mnist)           \
     X(csv)             \
+    X(text)            \
+    X(labelled_text)   \
+    X(parallel_text)   \
     X(spirals)         \
     X(moons)           \
     X(random)

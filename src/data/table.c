@@ -227,15 +227,11 @@ static grd_status cut_parts(reading *r)
         before += i < r->o->part ? p->v[i] : 0;
         sum += p->v[i];
     }
-    if (p->n < 2 || p->n > 3 || sum > 1 + 1e-9)
-        return grd_fail(r->host, GRD_ERR_ARG, "parts: expected two or three fractions whose sum is at most 1: train, test or train, val, test");
-    int place = p->n == 2 && r->o->part == GRD_PART_TEST ? 1 : r->o->part;
-    if (p->n == 2 && r->o->part == GRD_PART_VAL)
-        return grd_fail(r->host, GRD_ERR_ARG, "parts: two fractions are train and test: there is no part val");
-    before = p->n == 2 && place == 1 ? p->v[0] : before;
+    if (p->n != 3 || sum > 1 + 1e-9)
+        return grd_fail(r->host, GRD_ERR_ARG, "parts: expected three fractions whose sum is at most 1: train, val, test");
     GRD_TRY(grd_numpy_permutation(r->host, (uint64_t)r->o->parts_seed, r->row, r->own.n_rows));
     const double all = (double)r->own.n_rows;
-    int64_t first = (int64_t)floor(before * all + 1e-6), last = (int64_t)floor((before + p->v[place]) * all + 1e-6);
+    int64_t first = (int64_t)floor(before * all + 1e-6), last = (int64_t)floor((before + p->v[r->o->part]) * all + 1e-6);
     last = last < r->own.n_rows ? last : r->own.n_rows;
     r->n = last - first;
     memmove(r->row, r->row + first, sizeof *r->row * (size_t)r->n);

@@ -1,6 +1,8 @@
 /* Options that are texts: paths that hold the name of a part, and lists of names. */
 #include "data/texts.h"
 
+#include "format/stream.h"
+
 #include <string.h>
 
 grd_status grd_text_part(grd_arena *arena, const char *key, const char *path, int part, const char **out)
@@ -41,4 +43,32 @@ grd_status grd_text_names(grd_arena *arena, const char *key, const char *list, c
         c = next;
     }
     return GRD_OK;
+}
+
+grd_status grd_text_open(grd_host *host, const char *path, grd_text_file *file)
+{
+    grd_stream *stream;
+    void *bytes;
+    *file = (grd_text_file){ .path = path };
+    GRD_TRY(grd_stream_open(host, path, &stream));
+    grd_status status = grd_stream_all(stream, 0, &bytes, &file->size);
+    grd_stream_close(stream);
+    if (status != GRD_OK)
+        return status;
+    file->at = file->bytes = bytes;
+    return GRD_OK;
+}
+
+bool grd_text_line(grd_text_file *f, const char **line, size_t *size)
+{
+    const size_t left = f->size - (size_t)(f->at - f->bytes);
+    if (!left)
+        return false;
+    const char *end = memchr(f->at, '\n', left);
+    *line = f->at;
+    *size = end ? (size_t)(end - f->at) : left;
+    f->at += *size + (end != NULL);
+    *size -= *size && (*line)[*size - 1] == '\r';
+    f->line++;
+    return true;
 }

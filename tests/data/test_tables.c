@@ -161,8 +161,8 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "a,b\n1,2\n", "binarize=[0.3,0.7]", "speak of the target: give target", GRD_ERR_ARG },
         { "a,b\n1,2\n", "target=b binarize=[0.7,0.3]", "binarize: expected two shares of the rows", GRD_ERR_ARG },
         { "a,b\n1,2\n", "target=b binarize=[0.3,0.7]", "binarize: both bounds of \"b\" are 2", GRD_ERR_DATA },
-        { "a,b\n1,2\n", "target=b parts=[0.9,0.2]", "parts: expected two or three fractions", GRD_ERR_ARG },
-        { "a,b\n1,2\n", "target=b parts=[0.5,0.5]", "parts: train would be empty: the file has 1 rows", GRD_ERR_DATA },
+        { "a,b\n1,2\n", "target=b parts=[0.9,0.1,0.2]", "parts: expected three fractions", GRD_ERR_ARG },
+        { "a,b\n1,2\n", "target=b parts=[0.5,0.2,0.3]", "parts: train would be empty: the file has 1 rows", GRD_ERR_DATA },
         { "a,b\n1,2\n", "target=b classes=2,2", "classes: \"2\" stands there twice", GRD_ERR_ARG },
         { "a,b\n1,2\n", "target=b classes=1", ":2: target \"b\": \"2\" is none of the 1 classes given", GRD_ERR_DATA },
         { "a,b\n1,2\n3,\n", "target=b", ":3: target \"b\" is missing", GRD_ERR_DATA },
@@ -171,8 +171,8 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "a,b\n1,2024-01-31\n3,2024-02-01\n", "target=a", "column \"b\" holds dates", GRD_ERR_DATA },
         { "a,b\n1,\n3,NA\n", "target=a", "column \"b\" has no value in any row: leave it out by drop", GRD_ERR_DATA },
         { "a,b\n", "target=a", "no rows", GRD_ERR_DATA },
-        { "a,b\n1,2,3\n", "target=a", ":2", GRD_ERR_FORMAT },
-        { "a,b\n1,\"2\n", "target=a", ":2", GRD_ERR_FORMAT },
+        { "a,b\n1,2,3\n", "target=a", "line 2: 3 columns, expected 2 as in line 1", GRD_ERR_FORMAT },
+        { "a,b\n1,\"2\n", "target=a", "line 2", GRD_ERR_FORMAT },
         { "a\n1\n", "target=a features=1", "is the target", GRD_ERR_ARG },
         { "a,b\n1,2\n", "separator=ab", "separator: \"ab\", expected one character, tab or space", GRD_ERR_ARG },
         { "a,b\n1,2\n", "decimal=;", "decimal: \";\", expected", GRD_ERR_ARG },
@@ -335,7 +335,7 @@ static grd_status everything(grd_ctx *c)
     static const char *const chain[] = { "impute median", "min_max", "standardize", "normalize field=features", "clip [0,1]", "log", "one_hot" };
     grd_status status = grd_dataset_open(c, "csv", spec_of("{part}.csv", "target=y part=val group=x categories=onehot"), &d);
     if (status == GRD_OK)
-        status = grd_dataset_open(c, "csv", spec_of("cut.csv", "target=x features=z,y binarize=[0.4,0.6] parts=[0.9,0.1] missing=NA,-"), &d);
+        status = grd_dataset_open(c, "csv", spec_of("cut.csv", "target=x features=z,y binarize=[0.4,0.6] parts=[0.8,0.1,0.1] missing=NA,-"), &d);
     for (int i = 0; i < 7 && status == GRD_OK; i++, d = t)
         status = grd_dataset_transform(d, chain[i], &t);
     return status;
