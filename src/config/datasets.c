@@ -1,4 +1,5 @@
 /* From `data` to data sets: the source's parts, subsets drawn by seed, transforms. */
+#include "config/learned_file.h"
 #include "config/lists.h"
 #include "config/pipeline.h"
 
@@ -18,6 +19,7 @@ typedef struct opening {
     grd_dataset *part[PARTS]; /* of the source; the pipeline keeps them */
     grd_dataset *seen[PARTS]; /* the same without what is excluded, with other labels; or NULL: the same */
     grd_name_list exclude, relabel;
+    grd_learned_list learned;
     const char *name[GRD_MAX_SUBSETS];
     grd_dataset *subset[GRD_MAX_SUBSETS];
     int n;
@@ -295,7 +297,9 @@ static grd_status transform_one(opening *o, const grd_yaml *node, int whom, grd_
         if (!*set[k])
             continue;
         bool follows = k && whom == FOR_ALL;
-        grd_status status = follows ? grd_dataset_transform_as(*set[k], data->train, &next) : grd_dataset_transform(*set[k], spec, &next);
+        grd_status status = follows ? grd_dataset_transform_as(*set[k], data->train, &next)
+                            : k     ? grd_dataset_transform(*set[k], spec, &next)
+                                    : grd_learned_transform(&o->learned, *set[k], spec, &next);
         if (status != GRD_OK)
             return status == GRD_ERR_MEMORY ? status : grd_yaml_fail_in(o->host, row.node);
         grd_dataset_free(*set[k]);
@@ -420,7 +424,9 @@ static grd_status open_sets(opening *o, grd_stage_data *data)
     if (grd_yaml_get(o->node, "test") || has_part(o, TEST))
         GRD_TRY(named_set(o, "test", o->stage->data.test, &data->test));
     GRD_TRY(check_lists(o));
+    GRD_TRY(grd_learned_open(o->stage, &o->learned));
     GRD_TRY(transform_all(o, data));
+    GRD_TRY(grd_learned_end(&o->learned, &o->stage->pipeline->arena, &data->learned));
     data->n_fields = grd_dataset_fields(data->train, &data->field);
     return GRD_OK;
 }
@@ -434,6 +440,7 @@ grd_status grd_stage_open_data(grd_stage *stage, grd_stage_data *data)
         grd_dataset_free(o.subset[i]);
     for (int part = 0; part < PARTS; part++)
         grd_dataset_free(o.seen[part]);
+    grd_learned_close(&o.learned);
     if (status != GRD_OK)
         grd_stage_close_data(data);
     return status;
