@@ -1,4 +1,5 @@
 /* From `data` to data sets: the source's parts, subsets drawn by seed, transforms. */
+#include "config/learned_file.h"
 #include "config/lists.h"
 #include "config/pipeline.h"
 
@@ -19,6 +20,7 @@ typedef struct opening {
     grd_dataset *part[PARTS]; /* of the source; the pipeline keeps them */
     grd_dataset *seen[PARTS]; /* the same without what is excluded, with other labels; or NULL: the same */
     grd_name_list exclude, relabel;
+    grd_learned_list learned;
     const char *name[GRD_MAX_SUBSETS];
     grd_dataset *subset[GRD_MAX_SUBSETS];
     int n;
@@ -91,6 +93,8 @@ static bool paths_have_parts(const opening *o)
         if (!(t->flags & GRD_OPTION_PARTS))
             continue;
         const grd_yaml *node = grd_yaml_get(o->node, t->name);
+        if (t->type != GRD_OPTION_TEXT && node && !grd_yaml_is_null(node))
+            return true; /* it says itself how parts are made */
         const char *path = node && node->text ? node->text : t->text;
         if (path && strstr(path, "{part}"))
             return true;
@@ -295,7 +299,9 @@ static grd_status transform_one(opening *o, const grd_yaml *node, int whom, grd_
         if (!*set[k])
             continue;
         bool follows = k && whom == FOR_ALL;
-        grd_status status = follows ? grd_dataset_transform_as(*set[k], data->train, &next) : grd_dataset_transform(*set[k], spec, &next);
+        grd_status status = follows ? grd_dataset_transform_as(*set[k], data->train, &next)
+                            : k     ? grd_dataset_transform(*set[k], spec, &next)
+                                    : grd_learned_transform(&o->learned, *set[k], spec, &next);
         if (status != GRD_OK)
             return status == GRD_ERR_MEMORY ? status : grd_yaml_fail_in(o->host, row.node);
         grd_dataset_free(*set[k]);
@@ -420,8 +426,11 @@ static grd_status open_sets(opening *o, grd_stage_data *data)
     if (grd_yaml_get(o->node, "test") || has_part(o, TEST))
         GRD_TRY(named_set(o, "test", o->stage->data.test, &data->test));
     GRD_TRY(check_lists(o));
-    if (!o->raw)
+    if (!o->raw) {
+        GRD_TRY(grd_learned_open(o->stage, &o->learned));
         GRD_TRY(transform_all(o, data));
+        GRD_TRY(grd_learned_end(&o->learned, &o->stage->pipeline->arena, &data->learned));
+    }
     data->n_fields = grd_dataset_fields(data->train, &data->field);
     return GRD_OK;
 }
@@ -435,6 +444,7 @@ static grd_status open_stage(grd_stage *stage, bool raw, grd_stage_data *data)
         grd_dataset_free(o.subset[i]);
     for (int part = 0; part < PARTS; part++)
         grd_dataset_free(o.seen[part]);
+    grd_learned_close(&o.learned);
     if (status != GRD_OK)
         grd_stage_close_data(data);
     return status;

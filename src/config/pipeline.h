@@ -18,6 +18,7 @@ typedef struct grd_stage_data {
     grd_dataset *train, *val, *test; /* val, test: NULL if there is none */
     const grd_field *field;
     int n_fields;
+    const char *learned; /* what transforms learned, as JSON; NULL: nothing */
 } grd_stage_data;
 
 /* A part of a source that stays open for the stages that follow. */
@@ -97,6 +98,8 @@ grd_status grd_stage_find(grd_pipeline *p, const char *name, grd_stage **stage);
 /* stage_run.c */
 grd_status grd_stage_run(grd_stage *stage); /* trains and tests; resumes */
 
+/* learned_file.c: writes the stage's transforms.json, if there is none */
+grd_status grd_stage_keep_learned(const grd_stage *stage, const grd_stage_data *data);
 /* split_file.c: writes the stage's split.json, or compares with the one that is there */
 grd_status grd_stage_keep_split(const grd_stage *stage, const grd_stage_data *data);
 

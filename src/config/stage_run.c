@@ -150,6 +150,8 @@ grd_status grd_stage_run(grd_stage *s)
     GRD_TRY(grd_stage_open_data(s, &data));
     grd_status status = grd_stage_keep_split(s, &data);
     if (status == GRD_OK)
+        status = grd_stage_keep_learned(s, &data);
+    if (status == GRD_OK)
         status = s->linear ? run_linear(s, &data) : run_training(s, &data);
     grd_stage_close_data(&data);
     GRD_TRY(status);

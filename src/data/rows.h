@@ -15,6 +15,10 @@
     X(image_pairs)     \
     X(file_list)       \
     X(keypoints)       \
+    X(csv)             \
+    X(text)            \
+    X(labelled_text)   \
+    X(parallel_text)   \
     X(spirals)         \
     X(moons)           \
     X(random)
@@ -42,7 +46,13 @@
     X(random_apply)             \
     X(random_choice)            \
     X(mixup)                    \
-    X(cutmix)
+    X(cutmix)                   \
+    X(impute)                   \
+    X(min_max)                  \
+    X(standardize)              \
+    X(one_hot)                  \
+    X(clip)                     \
+    X(log)
 
 #define GRD_DECLARE_SOURCE(name) extern const grd_source grd_source_##name;
 #define GRD_DECLARE_TRANSFORM(name) extern const grd_transform grd_transform_##name;

@@ -1,0 +1,188 @@
+/* parallel_text: two files whose lines are translations of each other. */
+#include "base/ctx.h"
+#include "data/rows.h"
+#include "data/texts.h"
+#include "data/tokens.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { FROM, TO, SIDES };
+
+typedef struct opts {
+    const char *file[SIDES];
+    int part;
+    const char *part_names;
+    int64_t length;
+    const char *vocab[SIDES];
+    grd_tokens_opts tokens; /* its vocab and save_vocab are not options of this source */
+} opts;
+
+typedef struct state {
+    grd_host *host;
+    grd_arena arena;
+    const char *file[SIDES];
+    grd_tokens tokens[SIDES];
+    grd_token_texts texts[SIDES];
+    int32_t begin, end; /* of the side TO */
+} state;
+
+static const char *const special[] = { "<pad>", "<unk>", "<bos>", "<eos>", NULL };
+static const char *const key[SIDES] = { "from", "to" };
+
+static void close_parallel(void *self)
+{
+    state *s = self;
+    for (int k = 0; k < SIDES; k++) {
+        grd_tokens_free(&s->tokens[k]);
+        grd_token_texts_free(&s->texts[k]);
+    }
+    grd_arena_free(&s->arena);
+    grd_free(s->host, s);
+}
+
+/* {part} by the name that part_names gives the part. */
+static grd_status path_of(state *s, const opts *o, int side, int part, const char **path)
+{
+    const char **name, *at = o->file[side], *text = "";
+    int n;
+    GRD_TRY(grd_text_names(&s->arena, "part_names", o->part_names, &name, &n));
+    if (n != 3)
+        return grd_fail(s->host, GRD_ERR_ARG, "part_names: %d names, expected three: of train, val and test", n);
+    if (part != GRD_PART_TRAIN && !strstr(at, "{part}"))
+        return grd_text_part(&s->arena, key[side], at, part, path);
+    for (const char *hole; text && (hole = strstr(at, "{part}")); at = hole + strlen("{part}"))
+        text = grd_arena_format(&s->arena, "%s%.*s%s", text, (int)(hole - at), at, name[part]);
+    *path = text ? grd_arena_format(&s->arena, "%s%s", text, at) : NULL;
+    return *path ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+static grd_status learn(state *s, const opts *o, int side)
+{
+    grd_text_file f;
+    const char *path, *line;
+    size_t size;
+    if (o->vocab[side])
+        return grd_tokens_load(&s->tokens[side], o->vocab[side], special);
+    GRD_TRY(path_of(s, o, side, GRD_PART_TRAIN, &path));
+    GRD_TRY(grd_text_open(s->host, path, &f));
+    grd_status status = GRD_OK;
+    while (status == GRD_OK && grd_text_line(&f, &line, &size))
+        status = grd_tokens_see(&s->tokens[side], line, size);
+    grd_free(s->host, f.bytes);
+    return status == GRD_OK ? grd_tokens_fit(&s->tokens[side], &o->tokens, special) : status;
+}
+
+static grd_status take(state *s, const opts *o, int side)
+{
+    grd_text_file f;
+    const char *line;
+    size_t size;
+    GRD_TRY(grd_text_open(s->host, s->file[side], &f));
+    grd_status status = GRD_OK;
+    while (status == GRD_OK && grd_text_line(&f, &line, &size))
+        status = grd_token_texts_add(&s->texts[side], &s->tokens[side], line, size, o->length, s->file[side], f.line);
+    grd_free(s->host, f.bytes);
+    return status;
+}
+
+static grd_status read_all(state *s, const opts *o)
+{
+    for (int k = 0; k < SIDES; k++) {
+        GRD_TRY(path_of(s, o, k, o->part, &s->file[k]));
+        GRD_TRY(learn(s, o, k));
+        GRD_TRY(take(s, o, k));
+    }
+    if (s->texts[FROM].n != s->texts[TO].n)
+        return grd_fail(s->host, GRD_ERR_DATA, "%s has %lld lines, %s %lld: they do not belong together", s->file[FROM],
+                        (long long)s->texts[FROM].n, s->file[TO], (long long)s->texts[TO].n);
+    if (!s->texts[FROM].n)
+        return grd_fail(s->host, GRD_ERR_DATA, "%s: no lines", s->file[FROM]);
+    s->begin = grd_tokens_special(&s->tokens[TO], "<bos>");
+    s->end = grd_tokens_special(&s->tokens[TO], "<eos>");
+    return GRD_OK;
+}
+
+static grd_status open_parallel(void **out, const void *options, grd_ctx *ctx)
+{
+    const opts *o = options;
+    grd_host *host = &ctx->host;
+    state *s = GRD_NEW(host, state);
+    if (!s)
+        return GRD_ERR_MEMORY;
+    s->host = host;
+    grd_arena_init(&s->arena, host);
+    for (int k = 0; k < SIDES; k++) {
+        grd_tokens_init(&s->tokens[k], host, o->tokens.tokenizer);
+        s->texts[k].host = host;
+    }
+    grd_status status = read_all(s, o);
+    if (status == GRD_OK)
+        *out = s;
+    else
+        close_parallel(s);
+    return status;
+}
+
+static int64_t length(const void *self) { return ((const state *)self)->texts[FROM].n; }
+
+/* What is read; what has been written so far, from <bos> on; what is to be written next, up to <eos>. */
+static int fields(const void *self, grd_field *out, int max)
+{
+    const state *s = self;
+    static const char *const name[] = { "source", "target", "label" };
+    for (int f = 0; f < 3 && max >= 3; f++) {
+        const grd_tokens *t = &s->tokens[f ? TO : FROM];
+        out[f] = (grd_field){ .dtype = GRD_I32, .shape = { 1, { -1 } }, .hi = grd_tokens_size(t) - 1, .pad = grd_tokens_special(t, "<pad>") };
+        snprintf(out[f].name, sizeof out[f].name, "%s", name[f]);
+        if (f == 2) {
+            out[f].classes = grd_tokens_size(t);
+            out[f].pad = out[f].ignore = -1;
+        }
+    }
+    return 3;
+}
+
+static grd_status get(const void *self, int64_t i, grd_sample *out)
+{
+    const state *s = self;
+    const grd_token_texts *to = &s->texts[TO];
+    const int64_t n = to->start[i + 1] - to->start[i];
+    const grd_shape shape = { 1, { n + 1 } };
+    GRD_TRY(grd_token_texts_get(&s->texts[FROM], i, out, 0));
+    int32_t *target = grd_sample_room(out, 1, &shape), *label = target ? grd_sample_room(out, 2, &shape) : NULL;
+    if (!label)
+        return GRD_ERR_MEMORY;
+    target[0] = s->begin;
+    memcpy(target + 1, to->id + to->start[i], sizeof *target * (size_t)n);
+    memcpy(label, target + 1, sizeof *label * (size_t)n);
+    label[n] = s->end;
+    return GRD_OK;
+}
+
+static void name_of(const void *self, int64_t i, char *text, size_t size)
+{
+    snprintf(text, size, "%s:%lld", ((const state *)self)->file[FROM], (long long)i + 1);
+}
+
+#define SIDE(option, field, flags, help) { option, GRD_OPTION_TEXT, offsetof(opts, field), 0, 0, 0, NULL, flags, help }
+static const grd_option options[] = {
+    SIDE("from", file[FROM], GRD_OPTION_REQUIRED | GRD_OPTION_PARTS, "sentences, one a line, plain, .gz or .xz; may hold {part}"),
+    SIDE("to", file[TO], GRD_OPTION_REQUIRED | GRD_OPTION_PARTS, "their translations, line by line"),
+    GRD_ENUM(opts, part, 0, "train|val|test", "which part; the vocabularies are always those of train"),
+    GRD_TEXT(opts, part_names, "train,val,test", "what {part} becomes"),
+    GRD_INT(opts, length, 0, 0, 1e9, "sentences are cut off after so many tokens; 0: not"),
+    { "tokenizer", GRD_OPTION_ENUM, offsetof(opts, tokens.tokenizer), GRD_TOKENS_WORDS, 0, 0, GRD_TOKENIZERS, 0, "what a token is" },
+    SIDE("from_vocab", vocab[FROM], 0, "JSON file with the vocabulary of `from`, instead of one fitted on train"),
+    SIDE("to_vocab", vocab[TO], 0, "the same of `to`"),
+    { "max_vocab", GRD_OPTION_INT, offsetof(opts, tokens.max_vocab), 0, 0, 10000000, NULL, 0, "most tokens of each; 0: all, of bpe 8192" },
+    { "min_count", GRD_OPTION_INT, offsetof(opts, tokens.min_count), 0, 0, 1e15, NULL, 0, "rarer ones are left out" },
+    GRD_END,
+};
+
+const grd_source grd_source_parallel_text = {
+    .name = "parallel_text",
+    .doc = "Sentences and their translations: source i32 [-1], target i32 [-1] from <bos> on, label i32 [-1] up to <eos>.",
+    .options = options, .options_size = sizeof(opts), .open = open_parallel, .length = length, .fields = fields, .get = get,
+    .close = close_parallel, .name_of = name_of,
+};

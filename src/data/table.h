@@ -1,0 +1,42 @@
+/* From a table of cells to samples: which columns are features, what the target is, which rows are seen. */
+#ifndef GRD_DATA_TABLE_H
+#define GRD_DATA_TABLE_H
+
+#include "format/csv.h"
+
+#include <gradus/base.h>
+
+enum { GRD_TABLE_AUTO, GRD_TABLE_REGRESSION, GRD_TABLE_CLASSIFICATION };
+
+typedef struct grd_table_opts { /* of the source csv */
+    const char *file;
+    int part;
+    const char *separator, *comment, *decimal, *missing;
+    bool no_header, no_quotes, trim;
+    const char *features, *drop, *target, *group, *classes;
+    int task;
+    int categories; /* 0 = index, 1 = onehot */
+    grd_reals binarize, parts;
+    int64_t parts_seed;
+} grd_table_opts;
+
+typedef struct grd_table {
+    grd_host *host;
+    grd_arena arena;
+    const char *file;    /* as opened */
+    int64_t n;           /* samples */
+    int64_t width;       /* features of one */
+    float *feature;      /* [n][width]; NULL = no features */
+    float *value;        /* regression: the target */
+    int32_t *label;      /* classification */
+    int32_t *group;
+    uint64_t *line;      /* of the file */
+    int64_t classes, groups;
+    const char **class_name;
+} grd_table;
+
+/* Reads and checks everything. On failure nothing is left to close. */
+grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table *table);
+void grd_table_close(grd_table *table);
+
+#endif
