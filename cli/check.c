@@ -14,7 +14,6 @@ static int run(const cli_args *args)
         fflush(stdout);
         return cli_fail(ctx);
     }
-    printf("\nthe baseline to beat: gradus linear %s\n", args->word[0]);
     grd_close(ctx);
     return errors ? EXIT_FAILED : EXIT_DONE;
 }

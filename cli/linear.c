@@ -11,8 +11,8 @@ static json_t *scores_json(const grd_baselines *all, const grd_baseline *item, c
 
 static void print_json(const grd_baselines *b)
 {
-    json_t *all = json_pack("{s:I, s:I, s:I, s:I}", "samples", (json_int_t)b->samples, "features", (json_int_t)b->features, "outputs",
-                            (json_int_t)b->outputs, "classes", (json_int_t)b->classes);
+    json_t *all = json_pack("{s:I, s:I, s:I, s:I}", "samples", (json_int_t)b->samples, "features", (json_int_t)b->features,
+                            "outputs", (json_int_t)b->outputs, "classes", (json_int_t)b->classes);
     for (int i = 0; i < b->n; i++) {
         const grd_baseline *item = &b->item[i];
         json_t *one = json_pack("{s:o}", "lambda", cli_number(item->lambda));
@@ -80,8 +80,9 @@ static int run(const cli_args *args)
 
 const cli_verb verb_linear = {
     "linear", "CONFIG|RUN [--json] [--threads N] [stage=NAME] [key=value ...]", "what linear models reach: the baseline to beat",
-    "Fits linear models on the training set of the first stage as it comes from its transforms, inputs flattened, and evaluates them on its\n"
-    "validation and test sets; nothing is written. Of class labels: ridge regression on one-hot targets and logistic regression (lambda 1,\n"
-    "up to 4096 unknowns). Of numbers (field target): ridge regression. Ridge's lambda is chosen by five folds of the training set.\n",
+    "Fits linear models on the training set of the first stage as it comes from its transforms, inputs flattened, and evaluates\n"
+    "them on its validation and test sets; nothing is written. Of classes: ridge regression on one-hot targets and logistic\n"
+    "regression (lambda 1, up to 4096 unknowns). Of numbers (field target): ridge regression. Ridge's lambda is chosen by five\n"
+    "folds of the training set.\n",
     run
 };

@@ -119,9 +119,9 @@ typedef struct grd_baselines {
     bool too_large;              /* for logistic regression: more than GRD_LOGISTIC_UNKNOWNS */
 } grd_baselines;
 
-/* What linear models reach on the data of a stage (NULL: the first) as it comes from its transforms: ridge regression, lambda by five
- * folds of the training set; of classes also logistic regression with lambda 1. What is predicted is the first class field or, without
- * one, the numbers of field "target", from the first other field. */
+/* What linear models reach on the data of a stage (NULL: the first) as it comes from its transforms: ridge regression, lambda by
+ * five folds of the training set; of classes also logistic regression with lambda 1. What is predicted is the first class field
+ * or, without one, the numbers of field "target", from the first other field. */
 GRD_API grd_status grd_pipeline_baselines(grd_pipeline *pipeline, const char *stage, grd_baselines *baselines);
 
 /* Every key of a config with its default and meaning. */

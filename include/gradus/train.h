@@ -173,8 +173,8 @@ GRD_API grd_status grd_checkpoint_show(grd_ctx *ctx, const char *path, bool json
 
 /* ---- linear models, fitted at once ------------------------------------------------------------------------ */
 
-/* y = W x + b in double: the baseline that a network has to beat. input: field f32 or u8 of any fixed shape, flattened; target: a class
- * index (as many outputs as classes), or f32 of a fixed shape (as many outputs as numbers; for grd_ridge_fit). */
+/* y = W x + b in double: the baseline that a network has to beat. input: field f32 or u8 of any fixed shape, flattened; target: a
+ * class index (as many outputs as classes), or f32 of a fixed shape (as many outputs as numbers; for grd_ridge_fit). */
 typedef struct grd_linear_model grd_linear_model;
 
 typedef struct grd_linear_fit_opts {
@@ -186,22 +186,24 @@ typedef struct grd_linear_fit_opts {
 } grd_linear_fit_opts;
 
 /* Ridge regression on the targets, of classes one-hot (Hoerl, Kennard 1970): W minimises sum |Y - X W' - b|^2 + lambda |W|^2, the
- * intercept b is not penalised. Solved by Cholesky; fewer samples than features are turned by an LQ decomposition into a problem of as
- * many features as samples. lambda > 0 is taken as it is; else
+ * intercept b is not penalised. Solved by Cholesky; fewer samples than features are turned by an LQ decomposition into a problem
+ * of as many features as samples. lambda > 0 is taken as it is; else
  *   GRD_RIDGE_DEFAULT   a tenth of the mean squared distance of a sample from the mean sample
- *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy (of numbers: least squared error)
- *                       on `val`; a tie: the larger
+ *   GRD_RIDGE_AUTO      of 0.001, 0.01, 0.1, 1, 10 times that distance the one with the best accuracy (of numbers: least squared
+ *                       error) on `val`; a tie: the larger
  *   with `folds`        of 1e-6, 1e-5, ..., 100 times that distance the one with the least squared error on folds left out
  * Owned by ctx. */
 #define GRD_RIDGE_DEFAULT 0
 #define GRD_RIDGE_AUTO GRD_OFF
-GRD_API grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts, grd_linear_model **model);
+GRD_API grd_status grd_ridge_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts,
+                                 grd_linear_model **model);
 
-/* Logistic regression of classes by Newton's method: minimises the sum of -log softmax(W x + b)[class] + lambda/2 |W|^2, b free; lambda 0
- * stands for 1 (another program's C is 1 / lambda). Of two classes row 0 of W and b is 0: one logit. At most GRD_LOGISTIC_UNKNOWNS =
- * (features or samples, whichever is less, + 1) times classes (1 of two). */
+/* Logistic regression of classes by Newton's method: minimises the sum of -log softmax(W x + b)[class] + lambda/2 |W|^2, b free;
+ * lambda 0 stands for 1 (another program's C is 1 / lambda). Of two classes row 0 of W and b is 0: one logit. Unknowns are (features
+ * or samples, whichever is less, + 1) times logits: at most GRD_LOGISTIC_UNKNOWNS. */
 #define GRD_LOGISTIC_UNKNOWNS 4096
-GRD_API grd_status grd_logistic_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts, grd_linear_model **model);
+GRD_API grd_status grd_logistic_fit(grd_ctx *ctx, const grd_dataset *train, const grd_linear_fit_opts *opts,
+                                    grd_linear_model **model);
 
 GRD_API void grd_linear_model_free(grd_linear_model *model);
 GRD_API int64_t grd_linear_model_classes(const grd_linear_model *model);       /* 0: it predicts numbers */
@@ -215,7 +217,7 @@ GRD_API int64_t grd_linear_model_predict(const grd_linear_model *model, const fl
 
 typedef struct grd_linear_scores {
     double mse;      /* over samples and outputs; of classes against one-hot */
-    double r2;       /* 1 - squared error / squared distance from the mean, both summed over outputs; NaN if all targets are alike */
+    double r2;       /* 1 - squared error / squared distance from the mean, both summed over outputs; NaN: all targets are alike */
     double accuracy, log_loss; /* of classes, the latter with softmax of the scores; else NaN */
 } grd_linear_scores;
 

@@ -69,7 +69,7 @@ static void write_over(grd_bar *bar, const char *text, int wide)
 
 void grd_bar_draw(grd_bar *bar, const char *name, double share, const char *tail)
 {
-    char head[LINE], rest[LINE], cells_text[3 * LINE + 1], text[5 * LINE];
+    char head[LINE], rest[LINE], cells_text[3 * LINE + 1], text[6 * LINE];
     if (!bar->file)
         return;
     int percent = (int)(100 * share);

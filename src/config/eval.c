@@ -42,19 +42,39 @@ grd_status grd_stage_evaluate(grd_stage *s, const grd_stage_net *net, const grd_
 
 /* ---- linear in closed form ---- */
 
-/* The fields of a linear model: what is predicted is a class or, without one, the numbers of field "target". */
-static grd_status linear_fields(const grd_stage *s, const grd_stage_data *data, grd_linear_fit_opts *o)
+/* The fields of a linear model: what is predicted is a class or, without one, the numbers of field "target". Returns the input. */
+static const grd_field *find_linear(const grd_stage_data *data, grd_linear_fit_opts *o)
 {
+    const char *label = NULL, *target = NULL;
+    const grd_field *input = NULL;
     for (int i = 0; i < data->n_fields; i++) {
         const grd_field *f = &data->field[i];
         bool numbers = !f->classes && strcmp(f->name, "target") == 0;
-        o->target = f->classes && (!o->target || strcmp(o->target, "target") == 0) ? f->name : numbers && !o->target ? f->name : o->target;
-        o->input = !o->input && !f->classes && !numbers ? f->name : o->input;
+        label = !label && f->classes ? f->name : label;
+        target = numbers ? f->name : target;
+        input = !input && !f->classes && !numbers ? f : input;
     }
-    if (!o->input || !o->target)
-        return grd_fail(s->pipeline->host, GRD_ERR_CONFIG,
-                        "stage \"%s\": a linear model needs data with a class field, or a field \"target\", and another", s->config->name);
-    return GRD_OK;
+    o->target = label ? label : target;
+    o->input = input ? input->name : NULL;
+    return input;
+}
+
+static grd_status linear_fields(const grd_stage *s, const grd_stage_data *data, grd_linear_fit_opts *o)
+{
+    if (find_linear(data, o) && o->target)
+        return GRD_OK;
+    return grd_fail(s->pipeline->host, GRD_ERR_CONFIG,
+                    "stage \"%s\": a linear model needs data with a class field, or a field \"target\", and another", s->config->name);
+}
+
+bool grd_stage_has_baseline(const grd_stage_data *data)
+{
+    grd_linear_fit_opts o = { 0 };
+    const grd_field *input = find_linear(data, &o);
+    bool fixed = input && o.target && input->dtype != GRD_I32;
+    for (int d = 0; fixed && d < input->shape.rank; d++)
+        fixed = input->shape.dim[d] > 0;
+    return fixed;
 }
 
 grd_status grd_stage_ridge(grd_stage *s, const grd_stage_data *data, grd_linear_model **ridge)
@@ -64,7 +84,8 @@ grd_status grd_stage_ridge(grd_stage *s, const grd_stage_data *data, grd_linear_
     return grd_ridge_fit(s->pipeline->ctx, data->train, &o, ridge);
 }
 
-grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n, int64_t *counts)
+grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n,
+                                    int64_t *counts)
 {
     grd_linear_scores s;
     GRD_TRY(grd_linear_model_evaluate(ridge, set, &s, counts));
@@ -169,8 +190,8 @@ static grd_status fit_baselines(grd_stage *s, const grd_stage_data *data, grd_ba
     GRD_TRY(linear_fields(s, data, &o));
     out->samples = grd_dataset_length(data->train);
     if (out->samples < FOLDS)
-        return grd_fail(s->pipeline->host, GRD_ERR_DATA, "stage \"%s\": %lld samples, expected at least %d to choose lambda by", s->config->name,
-                        (long long)out->samples, FOLDS);
+        return grd_fail(s->pipeline->host, GRD_ERR_DATA, "stage \"%s\": %lld samples, expected at least %d to choose lambda by",
+                        s->config->name, (long long)out->samples, FOLDS);
     GRD_TRY(grd_ridge_fit(ctx, data->train, &o, &m));
     out->features = grd_linear_model_features(m);
     out->outputs = grd_linear_model_outputs(m);

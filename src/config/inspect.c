@@ -85,6 +85,9 @@ static grd_status check_stage(grd_stage *s, const grd_stage_data *data, FILE *ou
     grd_status status = print_plan(s, data, &net, out);
     if (status == GRD_OK)
         *errors += print_findings(s, data, &net, out);
+    if (status == GRD_OK && grd_stage_has_baseline(data))
+        fprintf(out, "the baseline to beat: gradus linear %s%s%s\n", s->pipeline->config.path, s->index ? " stage=" : "",
+                s->index ? s->config->name : "");
     grd_stage_free_net(&net);
     return status;
 }

@@ -110,8 +110,10 @@ grd_status grd_stage_load_result(grd_stage *stage); /* if it is there */
 /* eval.c; counts [classes, classes] may be NULL */
 grd_status grd_stage_evaluate(grd_stage *stage, const grd_stage_net *net, const grd_dataset *set, grd_metric *values, int *n,
                               int64_t *counts);
+bool grd_stage_has_baseline(const grd_stage_data *data); /* `gradus linear` can read it */
 grd_status grd_stage_ridge(grd_stage *stage, const grd_stage_data *data, grd_linear_model **ridge);
-grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n, int64_t *counts);
+grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n,
+                                    int64_t *counts);
 
 /* batch.c: one batch of a stage's training set, bound to a model's inputs */
 typedef struct grd_one_batch {

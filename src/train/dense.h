@@ -1,5 +1,5 @@
-/* Dense linear algebra in double for the closed forms: symmetric matrices are [n,n] by rows, only the upper part is read or written.
- * Every element is summed in one fixed order, whatever the number of threads. */
+/* Dense linear algebra in double for the closed forms: symmetric matrices are [n,n] by rows, only the upper part is read or
+ * written. Every element is summed in one fixed order, whatever the number of threads. */
 #ifndef GRD_TRAIN_DENSE_H
 #define GRD_TRAIN_DENSE_H
 
@@ -11,8 +11,8 @@ void grd_dense_gram(int threads, const double *x, const double *w, int64_t n, in
 int64_t grd_dense_cholesky(int threads, double *a, int64_t n);
 /* b [n,k] becomes the solution of u'u s = b. */
 void grd_dense_substitute(const double *u, int64_t n, double *b, int64_t k);
-/* x [n,d], n <= d, becomes its LQ decomposition x = L Q by Householder's reflections: L [n,n] in the lower part with the diagonal, what
- * Q [n,d] is made of in the rest and in tau [n]. Any rank. */
+/* x [n,d], n <= d, becomes its LQ decomposition x = L Q by Householder's reflections: L [n,n] in the lower part with the
+ * diagonal, what Q [n,d] is made of in the rest and in tau [n]. Any rank. */
 void grd_dense_lq(int threads, double *x, int64_t n, int64_t d, double *tau);
 /* y [d], whose first n elements are v, becomes Q'v. */
 void grd_dense_from_lq(const double *x, int64_t n, int64_t d, const double *tau, double *y);

@@ -27,17 +27,18 @@ typedef grd_status (*grd_linear_use)(void *user, const grd_batch *batch);
 /* All batches; class indices are checked. */
 grd_status grd_linear_each(const grd_linear_model *model, const grd_dataset *data, grd_linear_use use, void *user);
 void grd_linear_input(const grd_linear_model *model, const grd_batch *batch, int64_t i, double *x);  /* [D] */
-void grd_linear_target(const grd_linear_model *model, const grd_batch *batch, int64_t i, double *y); /* [O]; of a class: one-hot */
+void grd_linear_target(const grd_linear_model *model, const grd_batch *batch, int64_t i, double *y); /* [O]; a class: one-hot */
 
-/* What is fitted: samples in parts (the folds, else one), inputs centred. With fewer samples than features the problem is turned into
- * an equal one in as many features as samples: of X = L Q the rows of L have the inner products of those of X. */
+/* What is fitted: samples in parts (the folds, else one), inputs centred. With fewer samples than features the problem is turned
+ * into an equal one in as many features as samples: of X = L Q the rows of L have the inner products of those of X. */
 typedef struct grd_linear_data {
     grd_linear_model *model;
     grd_host *host;
     grd_dataset *own[GRD_LINEAR_FOLDS];          /* folds */
     const grd_dataset *part[GRD_LINEAR_FOLDS];
     int parts;
-    int64_t n, size, begin[GRD_LINEAR_FOLDS + 1]; /* samples; features that are solved for: min(n, D); first sample of each part */
+    int64_t n, size;                             /* samples; features that are solved for: min(n, D) */
+    int64_t begin[GRD_LINEAR_FOLDS + 1];         /* first sample of each part */
     bool turned, held;                           /* L Q; rows are in memory */
     double *mean, *y_mean;                       /* [D], [O] */
     double *raw, *tau;                           /* [n,D], Q of a turned one; [n] */
@@ -45,8 +46,8 @@ typedef struct grd_linear_data {
 } grd_linear_data;
 
 /* hold: rows are kept in memory in any case. Close it whatever this returns. */
-grd_status grd_linear_data_open(grd_linear_data *data, grd_linear_model *model, const grd_dataset *train, int folds, uint64_t seed,
-                                bool hold);
+grd_status grd_linear_data_open(grd_linear_data *data, grd_linear_model *model, const grd_dataset *train, int folds,
+                                uint64_t seed, bool hold);
 void grd_linear_data_close(grd_linear_data *data);
 /* Rows of a part: x [n,size] centred, y [n,O] as it is. */
 typedef grd_status (*grd_linear_use_rows)(void *user, const double *x, const double *y, int64_t n);

@@ -45,12 +45,12 @@ grd_status grd_linear_match(grd_linear_model *m, const grd_dataset *data)
                         m->input < 0 ? m->input_name : m->target_name);
     int64_t features = width_of(&x), outputs = width_of(&y), classes = y.dtype == GRD_I32 ? y.classes : 0;
     if ((x.dtype != GRD_F32 && x.dtype != GRD_U8) || features < 1)
-        return grd_fail(host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s, expected f32 or u8 of a fixed shape", m->who, m->input_name,
-                        grd_dtype_name(x.dtype), grd_shape_text(&x.shape, shape, sizeof shape));
+        return grd_fail(host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s, expected f32 or u8 of a fixed shape", m->who,
+                        m->input_name, grd_dtype_name(x.dtype), grd_shape_text(&x.shape, shape, sizeof shape));
     if (m->input == m->target || !(classes > 0 ? outputs == 1 : y.dtype == GRD_F32 && outputs > 0))
-        return grd_fail(host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s with %lld classes, expected one class index, or f32 of a fixed shape",
-                        m->who, m->target_name, grd_dtype_name(y.dtype), grd_shape_text(&y.shape, shape, sizeof shape),
-                        (long long)y.classes);
+        return grd_fail(host, GRD_ERR_DATA, "%s: field \"%s\" is %s %s with %lld classes, expected one class index, or f32 of a "
+                        "fixed shape", m->who, m->target_name, grd_dtype_name(y.dtype),
+                        grd_shape_text(&y.shape, shape, sizeof shape), (long long)y.classes);
     outputs = classes > 0 ? classes : outputs;
     if (m->features && (features != m->features || outputs != m->outputs || classes != m->classes))
         return grd_fail(host, GRD_ERR_DATA, "%s: %lld features and %lld outputs, fitted with %lld and %lld", m->who,
@@ -118,11 +118,10 @@ static grd_status open_parts(grd_linear_data *d, const grd_dataset *train, int f
         return grd_fail(d->host, GRD_ERR_ARG, "%s: %d folds of %lld samples, expected at most %d and no more than samples",
                         d->model->who, folds, (long long)d->n, GRD_LINEAR_FOLDS);
     d->part[0] = train;
+    const grd_split_opts split = { .seed = seed, .stratify = d->model->classes ? d->model->target_name : NULL };
     for (int k = 0; k < d->parts && folds > 1; k++) {
         grd_dataset *others;
-        GRD_TRY(grd_dataset_fold(train, folds, k, &(grd_split_opts){ .seed = seed, .stratify = d->model->classes ? d->model->target_name
-                                                                                                               : NULL },
-                                 &others, &d->own[k]));
+        GRD_TRY(grd_dataset_fold(train, folds, k, &split, &others, &d->own[k]));
         grd_dataset_free(others);
         d->part[k] = d->own[k];
     }
@@ -217,7 +216,8 @@ static grd_status hold_rows(grd_linear_data *d)
     return GRD_OK;
 }
 
-grd_status grd_linear_data_open(grd_linear_data *d, grd_linear_model *model, const grd_dataset *train, int folds, uint64_t seed, bool hold)
+grd_status grd_linear_data_open(grd_linear_data *d, grd_linear_model *model, const grd_dataset *train, int folds, uint64_t seed,
+                                bool hold)
 {
     memset(d, 0, sizeof *d);
     d->model = model;

@@ -24,8 +24,8 @@ static grd_status open_model(grd_linear_model *m, const grd_dataset *train)
 {
     GRD_TRY(grd_linear_match(m, train));
     if (m->outputs > INT64_MAX / 64 / m->features)
-        return grd_fail(&m->ctx->host, GRD_ERR_MEMORY, "%s: %lld outputs of %lld features are too many", m->who, (long long)m->outputs,
-                        (long long)m->features);
+        return grd_fail(&m->ctx->host, GRD_ERR_MEMORY, "%s: %lld outputs of %lld features are too many", m->who,
+                        (long long)m->outputs, (long long)m->features);
     m->weight = GRD_NEW_N(&m->ctx->host, double, m->outputs * m->features);
     m->bias = GRD_NEW_N(&m->ctx->host, double, m->outputs);
     return m->weight && m->bias ? GRD_OK : GRD_ERR_MEMORY;
@@ -141,7 +141,8 @@ static grd_status sum_up(const tally *t, grd_linear_scores *out)
     return GRD_OK;
 }
 
-grd_status grd_linear_model_evaluate(const grd_linear_model *m, const grd_dataset *data, grd_linear_scores *scores, int64_t *confusion)
+grd_status grd_linear_model_evaluate(const grd_linear_model *m, const grd_dataset *data, grd_linear_scores *scores,
+                                     int64_t *confusion)
 {
     grd_linear_model here = *m; /* where the fields are in this data */
     GRD_TRY(grd_linear_match(&here, data));

@@ -1,6 +1,6 @@
 /* Logistic regression by Newton's method: minimises sum_i -log p(y_i | x_i) + lambda/2 |W|^2, biases free, to machine precision.
- * Two classes: one logit, that of class 1 (class 0's is 0). More: softmax over all; class 0's bias is held at 0 meanwhile, for a number
- * added to all biases changes nothing. Unknowns are [logits, E], E = features + 1, a row's last one its bias. */
+ * Two classes: one logit, that of class 1 (class 0's is 0). More: softmax over all; class 0's bias is held at 0 meanwhile, for a
+ * number added to all biases changes nothing. Unknowns are [logits, E], E = features + 1, a row's last one its bias. */
 #include "train/dense.h"
 #include "train/linear.h"
 
@@ -148,8 +148,8 @@ static grd_status newton(fit *f)
             f->theta[u] -= f->step[u];
         return GRD_OK;
     }
-    return grd_fail(f->host, GRD_ERR_NUMBER, "logistic: no minimum after %d steps with lambda %g: take a larger one, or inputs of about -1..1",
-                    MOST_STEPS, f->lambda);
+    return grd_fail(f->host, GRD_ERR_NUMBER, "logistic: no minimum after %d steps with lambda %g: take a larger one, or inputs "
+                    "of about -1..1", MOST_STEPS, f->lambda);
 }
 
 /* Into the model. Of a softmax the biases' mean goes: they count only beside each other. */
@@ -199,8 +199,8 @@ static grd_status run(fit *f, const grd_dataset *train)
     f->first = m->classes == 2;
     f->logits = m->classes - f->first;
     if (size + 1 > GRD_LOGISTIC_UNKNOWNS / f->logits)
-        return grd_fail(f->host, GRD_ERR_ARG, "logistic: %" PRId64 " classes of %" PRId64 " features are too many unknowns for Newton's "
-                        "method, expected at most %d", f->classes, size, GRD_LOGISTIC_UNKNOWNS);
+        return grd_fail(f->host, GRD_ERR_ARG, "logistic: %" PRId64 " classes of %" PRId64 " features are too many unknowns for "
+                        "Newton's method, expected at most %d", f->classes, size, GRD_LOGISTIC_UNKNOWNS);
     GRD_TRY(grd_linear_data_open(&f->data, m, train, 0, 0, true));
     f->width = f->data.size + 1;
     f->unknowns = f->logits * f->width;
@@ -220,9 +220,12 @@ grd_status grd_logistic_fit(grd_ctx *ctx, const grd_dataset *train, const grd_li
     GRD_TRY(grd_linear_model_new(ctx, "logistic", train, o->input, o->target, &m));
     f.data.model = m;
     f.data.host = f.host;
-    grd_status status = m->classes < 2 ? grd_fail(f.host, GRD_ERR_DATA, "logistic: field \"%s\" has %lld classes, expected 2 or more",
-                                                  o->target, (long long)m->classes)
-                                       : run(&f, train);
+    grd_status status;
+    if (m->classes < 2)
+        status = grd_fail(f.host, GRD_ERR_DATA, "logistic: field \"%s\" has %lld classes, expected 2 or more", o->target,
+                          (long long)m->classes);
+    else
+        status = run(&f, train);
     void *const owned[] = { f.theta, f.hessian, f.block, f.wide, f.p, f.s };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         grd_free(f.host, owned[i]);

@@ -1,5 +1,5 @@
-/* Ridge regression in closed form, on numbers or one-hot classes. All it needs of the samples are sums, one set for each part: with
- * X, Y less their means over the parts that are fitted
+/* Ridge regression in closed form, on numbers or one-hot classes. All it needs of the samples are sums, one set for each part:
+ * with X, Y less their means over the parts that are fitted
  *   W' = (X'X + lambda I)^-1 X'Y,   b = mean(y) - W mean(x),
  * and the squared error on the part that is left out is a function of that part's sums. */
 #include "train/dense.h"
@@ -117,8 +117,8 @@ static grd_status solve(fit *f, double lambda)
         f->factor[i * d + i] += lambda;
     int64_t bad = grd_dense_cholesky(f->data.model->ctx->threads, f->factor, d);
     if (bad >= 0)
-        return grd_fail(f->host, GRD_ERR_NUMBER, "ridge: lambda %g is too small: the system is singular (pivot %lld of %lld)", lambda,
-                        (long long)bad + 1, (long long)d);
+        return grd_fail(f->host, GRD_ERR_NUMBER, "ridge: lambda %g is too small: the system is singular (pivot %lld of %lld)",
+                        lambda, (long long)bad + 1, (long long)d);
     memcpy(f->w, f->all.xy, sizeof *f->w * (size_t)(d * outputs));
     grd_dense_substitute(f->factor, d, f->w, outputs);
     for (int64_t o = 0; o < outputs; o++) {

@@ -301,7 +301,8 @@ static grd_status get_average(grd_trainer *t, const char *path, const grd_value 
     if (!now)
         return GRD_OK;
     int64_t n;
-    GRD_TRY(grd_state_dict_load(t->host, path, dict, t->model, NULL, grd_optim_ema(t->optim), grd_model_state_arena(t->model, &n), NULL));
+    GRD_TRY(grd_state_dict_load(t->host, path, dict, t->model, NULL, grd_optim_ema(t->optim), grd_model_state_arena(t->model, &n),
+                                NULL));
     *grd_optim_ema_steps(t->optim) = t->now.step;
     return GRD_OK;
 }

@@ -1,5 +1,5 @@
-/* Ridge and logistic regression beside golden numbers of other programs (NumPy's solve, torch's LBFGS, in double), the conditions of
- * their minima, and lambda by folds beside one fit for each fold. */
+/* Ridge and logistic regression beside golden numbers of other programs (NumPy's solve, torch's LBFGS, in double), the
+ * conditions of their minima, and lambda by folds beside one fit for each fold. */
 #include "helper_train.h"
 
 #include <math.h>
@@ -51,8 +51,9 @@ static void assert_near(const double *found, const double *expected, int n, doub
 static void ridge_on_numbers_is_numpy_s(void **state)
 {
     (void)state;
-    static const double weight[2 * D] = { 4.770767233347e-02, 1.995660917506, -7.246532549448e-02, -3.812713006614e-02, 9.916429886269e-01,
-                                          -4.865978001644e-04, -6.514099443978e-04, -4.967981006764e-01 }, bias[2] = { 0.217525328278, 1.010240104753 };
+    static const double weight[2 * D] = { 4.770767233347e-02, 1.995660917506,      -7.246532549448e-02, -3.812713006614e-02,
+                                          9.916429886269e-01, -4.865978001644e-04, -6.514099443978e-04, -4.967981006764e-01 };
+    static const double bias[2] = { 0.217525328278, 1.010240104753 };
     grd_ctx *ctx = grd_open(NULL);
     numbers s = made(D, 2);
     grd_dataset *data = set_of(ctx, &s, N);
@@ -76,9 +77,11 @@ static void logistic_regression_is_torch_s_minimum(void **state)
     static const struct {
         int classes;
         double weight[MOST * D], bias[MOST], log_loss, accuracy;
-    } gold[] = { { 2, { 0, 0, 0, 0, 0.402572786116, 0.418393258254, 0.118009530899, -0.033903578321 }, { 0, -1.689476569883 }, 0.6600486192439494, 31.0 / 60 },
+    } gold[] = { { 2, { 0, 0, 0, 0, 0.402572786116, 0.418393258254, 0.118009530899, -0.033903578321 }, { 0, -1.689476569883 },
+                   0.6600486192439494, 31.0 / 60 },
                  { 3, { -0.801004199189, -0.285565663664, 0.088924316001, -0.112365990832, 0.281066376594, 0.010076081761,
-                       0.123332648373, 0.185083803373, 0.519937822594, 0.275489581903, -0.212256964373, -0.072717812541 }, { 2.176380278085, -1.129514961239, -1.046865316846 }, 0.9888339633446084, 27.0 / 60 } };
+                       0.123332648373, 0.185083803373, 0.519937822594, 0.275489581903, -0.212256964373, -0.072717812541 },
+                   { 2.176380278085, -1.129514961239, -1.046865316846 }, 0.9888339633446084, 27.0 / 60 } };
     for (int k = 0; k < 2; k++) {
         grd_ctx *ctx = grd_open(NULL);
         numbers s = made(D, gold[k].classes);
@@ -119,7 +122,8 @@ static void logistic_regression_has_no_gradient_left(void **state)
 {
     (void)state;
     static const struct { int n, d, classes; double lambda; } way[] = {
-        { N, D, 2, 1 }, { N, D, 3, 1 }, { 20, WIDE, 2, 0.1 }, { 20, WIDE, 3, 0.1 }, { N, D, 3, 1e-6 }, { N, D, 2, 1e5 }, { 1, D, 2, 1 },
+        { N, D, 2, 1 }, { N, D, 3, 1 }, { 20, WIDE, 2, 0.1 }, { 20, WIDE, 3, 0.1 }, { N, D, 3, 1e-6 }, { N, D, 2, 1e5 },
+        { 1, D, 2, 1 },
     };
     for (size_t k = 0; k < sizeof way / sizeof *way; k++) {
         grd_ctx *ctx = grd_open(NULL);
@@ -143,7 +147,8 @@ static double error_by_folds(grd_ctx *ctx, const grd_dataset *data, const char *
         grd_dataset *part[2];
         grd_linear_model *m;
         grd_linear_scores found;
-        OK(ctx, grd_dataset_fold(data, folds, k, &(grd_split_opts){ .seed = 9, .stratify = classes ? "label" : NULL }, &part[0], &part[1]));
+        const grd_split_opts split = { .seed = 9, .stratify = classes ? "label" : NULL };
+        OK(ctx, grd_dataset_fold(data, folds, k, &split, &part[0], &part[1]));
         OK(ctx, grd_ridge_fit(ctx, part[0], &(grd_linear_fit_opts){ .input = "x", .target = target, .lambda = lambda }, &m));
         OK(ctx, grd_linear_model_evaluate(m, part[1], &found, NULL));
         sum += found.mse * (double)grd_dataset_length(part[1]);
@@ -185,7 +190,8 @@ static void lambda_by_folds_is_that_of_a_fit_for_each_fold(void **state)
             least = fmin(error, least);
         }
         assert_true(fabs(lambda - best) < 1e-9 * best);
-        OK(ctx, grd_ridge_fit(ctx, data, &(grd_linear_fit_opts){ .input = "x", .target = way[i].target, .lambda = lambda }, &again));
+        opts = (grd_linear_fit_opts){ .input = "x", .target = way[i].target, .lambda = lambda };
+        OK(ctx, grd_ridge_fit(ctx, data, &opts, &again));
         int64_t count = grd_linear_model_outputs(again) * way[i].d;
         assert_near(grd_linear_model_weight(chosen), grd_linear_model_weight(again), (int)count, 1e-7);
         grd_close(ctx);
@@ -220,11 +226,14 @@ static void what_cannot_be_fitted_is_refused(void **state)
     grd_dataset *data = set_of(ctx, &s, N);
     assert_int_equal(grd_logistic_fit(ctx, data, &(grd_linear_fit_opts){ .input = "x", .target = "target" }, &m), GRD_ERR_DATA);
     assert_non_null(strstr(grd_error(ctx), "has 0 classes, expected 2 or more"));
-    assert_int_equal(grd_logistic_fit(ctx, data, &(grd_linear_fit_opts){ .input = "x", .target = "label", .lambda = -1 }, &m), GRD_ERR_ARG);
-    assert_int_equal(grd_ridge_fit(ctx, data, &(grd_linear_fit_opts){ .input = "x", .target = "label", .folds = 21 }, &m), GRD_ERR_ARG);
+    grd_linear_fit_opts opts = { .input = "x", .target = "label", .lambda = -1 };
+    assert_int_equal(grd_logistic_fit(ctx, data, &opts, &m), GRD_ERR_ARG);
+    opts = (grd_linear_fit_opts){ .input = "x", .target = "label", .folds = 21 };
+    assert_int_equal(grd_ridge_fit(ctx, data, &opts, &m), GRD_ERR_ARG);
     assert_non_null(strstr(grd_error(ctx), "21 folds of 60 samples"));
     s.x[17] = NAN;
-    assert_int_equal(grd_ridge_fit(ctx, set_of(ctx, &s, N), &(grd_linear_fit_opts){ .input = "x", .target = "label" }, &m), GRD_ERR_NUMBER);
+    opts.folds = 0;
+    assert_int_equal(grd_ridge_fit(ctx, set_of(ctx, &s, N), &opts, &m), GRD_ERR_NUMBER);
     assert_non_null(strstr(grd_error(ctx), "not finite"));
     assert_null(m);
     grd_close(ctx);
@@ -233,9 +242,10 @@ static void what_cannot_be_fitted_is_refused(void **state)
     float *x = calloc((size_t)LARGE * LARGE, sizeof *x);
     int32_t *label = calloc(LARGE, sizeof *label);
     assert_true(x && label);
-    grd_field field[2] = { { .name = "x", .dtype = GRD_F32, .shape = { 1, { LARGE } } }, { .name = "label", .dtype = GRD_I32, .classes = 3 } };
+    grd_field field[2] = { { .name = "x", .dtype = GRD_F32, .shape = { 1, { LARGE } } },
+                           { .name = "label", .dtype = GRD_I32, .classes = 3 } };
     OK(ctx, grd_dataset_from_arrays(ctx, LARGE, 2, field, (const void *const[]){ x, label }, false, &data));
-    assert_int_equal(grd_logistic_fit(ctx, data, &(grd_linear_fit_opts){ .input = "x", .target = "label" }, &m), GRD_ERR_ARG);
+    assert_int_equal(grd_logistic_fit(ctx, data, &opts, &m), GRD_ERR_ARG);
     assert_non_null(strstr(grd_error(ctx), "3 classes of 1366 features are too many unknowns"));
     grd_close(ctx);
     free(x);

@@ -123,8 +123,8 @@ static void assert_same_last(const char *dir_a, const char *dir_b)
     snprintf(path, sizeof path, "%s/last.pth", dir_b);
     assert_int_equal(grd_pth_read(&host, path, &b), GRD_OK);
     static const char *const parts[] = {
-        "state_dict",         "optimizer",           "lr",            "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum",
-        "gradus/closed_step", "gradus/epoch_closed", "state_dict_ema"
+        "state_dict",         "optimizer",           "lr", "epoch", "gradus/schedule", "gradus/best_loss", "gradus/epoch_sum",
+        "gradus/closed_step", "gradus/epoch_closed", "state_dict_ema" /* the last */
     };
     size_t n = sizeof parts / sizeof *parts - (ema == 0);
     assert_true((grd_value_find(a.root, "state_dict_ema") != NULL) == (ema != 0));

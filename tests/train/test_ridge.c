@@ -9,10 +9,11 @@
 
 enum { CLASSES = 3 };
 
-static grd_status ridge(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input, const char *target, double lambda,
-                        grd_linear_model **model)
+static grd_status ridge(grd_ctx *ctx, const grd_dataset *train, const grd_dataset *val, const char *input, const char *target,
+                        double lambda, grd_linear_model **model)
 {
-    return grd_ridge_fit(ctx, train, &(grd_linear_fit_opts){ .input = input, .target = target, .lambda = lambda, .val = val }, model);
+    const grd_linear_fit_opts opts = { .input = input, .target = target, .lambda = lambda, .val = val };
+    return grd_ridge_fit(ctx, train, &opts, model);
 }
 
 /* n samples of d numbers, classes in turn, from a fixed recipe. */
