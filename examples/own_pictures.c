@@ -1,5 +1,5 @@
-/* A source whose samples have several named fields of different sizes: pictures of bars, each as high and wide as it likes, with a
- * mask, a label and a list of numbers. A loader fills a batch up to its largest sample. */
+/* A source whose samples have several named fields of different sizes: pictures of bars, each as high and wide as it likes, with
+ * a mask, a label and a list of numbers. A loader fills a batch up to its largest sample. */
 #include <gradus/gradus.h>
 
 #include <stdio.h>
@@ -27,7 +27,8 @@ static int bars_fields(const void *state, grd_field *out, int max)
     (void)state;
     if (max >= 4) {
         out[IMAGE] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = { 3, { 1, -1, -1 } }, .hi = 255 };
-        out[MASK] = (grd_field){ .name = "mask", .dtype = GRD_I32, .shape = { 2, { -1, -1 } }, .classes = 2, .ignore = -1, .pad = -1 };
+        out[MASK] =
+            (grd_field){ .name = "mask", .dtype = GRD_I32, .shape = { 2, { -1, -1 } }, .classes = 2, .ignore = -1, .pad = -1 };
         out[LABEL] = (grd_field){ .name = "label", .dtype = GRD_I32, .classes = 2 };
         out[BARS] = (grd_field){ .name = "bars", .dtype = GRD_F32, .shape = { 1, { -1 } } };
     }
