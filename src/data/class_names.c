@@ -19,7 +19,8 @@ typedef struct reading {
 
 static grd_status give_up(reading *r, const char *text, const char *expected)
 {
-    return grd_fail(r->arena->host, GRD_ERR_FORMAT, "%s:%lld: \"%.60s\", expected %s", r->file, (long long)r->line, text, expected);
+    return grd_fail(r->arena->host, GRD_ERR_FORMAT, "%s:%lld: \"%.60s\", expected %s", r->file, (long long)r->line, text,
+                    expected);
 }
 
 /* Takes three numbers 0..255 from the end of the line; false: they are not there. */
@@ -106,8 +107,8 @@ static grd_status check_colors(reading *r)
         const uint8_t *c = out->color[i];
         uint32_t at = (uint32_t)c[0] << 16 | (uint32_t)c[1] << 8 | c[2];
         if (seen[at / 8] >> at % 8 & 1)
-            status = grd_fail(r->arena->host, GRD_ERR_FORMAT, "%s: class %d (%.60s): another class has its colour %d %d %d", r->file,
-                              i, out->name[i], c[0], c[1], c[2]);
+            status = grd_fail(r->arena->host, GRD_ERR_FORMAT, "%s: class %d (%.60s): another class has its colour %d %d %d",
+                              r->file, i, out->name[i], c[0], c[1], c[2]);
         seen[at / 8] |= (uint8_t)(1 << at % 8);
     }
     grd_free(r->arena->host, seen);

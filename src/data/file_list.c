@@ -76,9 +76,11 @@ static grd_status add_number(const reading *r, const char *word, int64_t *n)
 {
     double value;
     if (!grd_parse_number(word, '.', &value) || !isfinite(value) || !isfinite((float)value))
-        return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: \"%.40s\", expected a number", r->file, (long long)r->lines.number, word);
+        return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: \"%.40s\", expected a number", r->file, (long long)r->lines.number,
+                        word);
     if (++*n > MOST_NUMBERS)
-        return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: more than %d numbers", r->file, (long long)r->lines.number, MOST_NUMBERS);
+        return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: more than %d numbers", r->file, (long long)r->lines.number,
+                        MOST_NUMBERS);
     if (r->p->number.n >= INT32_MAX / 2)
         return bad_line(r, "too many numbers for one list");
     if (!GRD_RESERVE(r->p->host, &r->p->number))
@@ -151,8 +153,8 @@ static grd_status take_line(const reading *r, char *line)
     for (int c = 0; c < rule->n; c++) {
         char *word = grd_next_word(&rest, r->separator);
         if (!word || !*word)
-            return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: %d words, expected %d: no %s", r->file, (long long)r->lines.number,
-                            c, rule->n, rule->column[c] ? column_name[rule->column[c]] : "more");
+            return grd_fail(r->p->host, GRD_ERR_FORMAT, "%s:%lld: %d words, expected %d: no %s", r->file,
+                            (long long)r->lines.number, c, rule->n, rule->column[c] ? column_name[rule->column[c]] : "more");
         GRD_TRY(take_word(r, rule->column[c], word, &rest, &item));
     }
     char *more = grd_next_word(&rest, r->separator);
@@ -162,7 +164,8 @@ static grd_status take_line(const reading *r, char *line)
     return grd_pictures_add(r->p, &item);
 }
 
-grd_status grd_list_parse(grd_pictures *p, const char *file, char *text, size_t size, const grd_list_rule *rule, grd_label_words *words)
+grd_status grd_list_parse(grd_pictures *p, const char *file, char *text, size_t size, const grd_list_rule *rule,
+                          grd_label_words *words)
 {
     reading r = { .p = p, .file = file, .rule = rule, .words = words, .separator = rule->separator };
     *words = (grd_label_words){ 0 };
@@ -206,10 +209,10 @@ grd_status grd_list_labels(grd_pictures *p, const char *file, const grd_label_wo
         bool number = label < 0 && grd_parse_integer(words->item[i], &label);
         if (label < 0 || label >= classes->n)
             return number || !classes->name
-                       ? grd_fail(p->host, GRD_ERR_DATA, "%s:%lld: label %.40s, expected 0..%d", file, (long long)line, words->item[i],
-                                  classes->n - 1)
-                       : grd_fail(p->host, GRD_ERR_DATA, "%s:%lld: label \"%.40s\", expected one of %d classes (%.40s, ...)", file,
-                                  (long long)line, words->item[i], classes->n, classes->name[0]);
+                       ? grd_fail(p->host, GRD_ERR_DATA, "%s:%lld: label %.40s, expected 0..%d", file, (long long)line,
+                                  words->item[i], classes->n - 1)
+                       : grd_fail(p->host, GRD_ERR_DATA, "%s:%lld: label \"%.40s\", expected one of %d classes (%.40s, ...)",
+                                  file, (long long)line, words->item[i], classes->n, classes->name[0]);
         p->list.item[i].label = (int32_t)label;
     }
     return GRD_OK;

@@ -6,13 +6,14 @@
 
 #define GRD_LIST_COLUMNS 8
 
-typedef enum grd_list_column { GRD_LIST_SKIP, GRD_LIST_IMAGE, GRD_LIST_MASK, GRD_LIST_LABEL, GRD_LIST_POINTS, GRD_LIST_TARGET } grd_list_column;
+typedef enum grd_list_column { GRD_LIST_SKIP, GRD_LIST_IMAGE, GRD_LIST_MASK, GRD_LIST_LABEL, GRD_LIST_POINTS,
+                               GRD_LIST_TARGET } grd_list_column;
 
 typedef struct grd_list_rule {
     int n;
     grd_list_column column[GRD_LIST_COLUMNS];
     char separator;          /* ' ' blanks, or one byte; 0 = tab, comma or blanks, the first of them that the first line holds */
-    const char *image, *mask; /* what paths are made from: "images/{}.jpg"; a mask without a column of its own comes of the image's word */
+    const char *image, *mask; /* what paths are made from: "images/{}.jpg"; without a column mask it comes of the image's word */
     int part;
 } grd_list_rule;
 
@@ -23,8 +24,8 @@ typedef struct grd_label_words { /* as they stand in the list, one a line; in th
 
 /* "image label", "image mask", "image,-,points" */
 grd_status grd_list_columns(grd_host *host, const char *text, grd_list_rule *rule);
-/* Adds a picture for each line of `text`, which has a zero byte at [size] and is written to. `file` begins the messages. Of the label
- * column the words are kept: free them. */
+/* Adds a picture for each line of `text`, which has a zero byte at [size] and is written to. `file` begins the messages. Of the
+ * label column the words are kept, also on failure: grd_free(words->item). */
 grd_status grd_list_parse(grd_pictures *pictures, const char *file, char *text, size_t size, const grd_list_rule *rule,
                           grd_label_words *words);
 /* The classes that the words name: 0 to the largest number, if all are numbers; else the distinct words, sorted. */

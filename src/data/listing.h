@@ -18,8 +18,8 @@ typedef struct grd_listing {
 /* As people count: runs of digits by their value ("9" before "10"), all else by its bytes. */
 int grd_compare_natural(const char *a, const char *b);
 
-/* All PNG, JPEG and BMP files in dir and its folders, by folder, then by name; hidden ones are left out. On failure nothing is left;
- * else grd_free(host, listing->item). */
+/* All PNG, JPEG and BMP files in dir and its folders, by folder, then by name; hidden ones are left out. On failure nothing
+ * is left; else grd_free(host, listing->item). */
 grd_status grd_list_pictures(grd_arena *arena, const char *dir, bool natural, grd_listing *listing);
 /* The folders in dir, sorted. */
 grd_status grd_list_folders(grd_arena *arena, const char *dir, bool natural, grd_listing *listing);

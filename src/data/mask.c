@@ -109,7 +109,8 @@ static grd_status choose(grd_host *host, const char *path, const grd_image *head
     return GRD_OK;
 }
 
-grd_status grd_mask_read(grd_host *host, const char *path, const grd_mask_rule *rule, int32_t **out, int64_t *height, int64_t *width)
+grd_status grd_mask_read(grd_host *host, const char *path, const grd_mask_rule *rule, int32_t **out, int64_t *height,
+                         int64_t *width)
 {
     void *bytes;
     size_t size;

@@ -126,7 +126,7 @@ grd_status grd_pictures_ready(grd_pictures *p)
 {
     if (p->list.n == 0)
         return grd_fail(p->host, GRD_ERR_DATA, "%s: no pictures", p->root);
-    if (p->view.min_size && (p->has_mask || p->n_numbers))
+    if (p->view.min_size && (p->has_mask || (p->n_numbers && strcmp(p->number_name, "points") == 0)))
         return grd_fail(p->host, GRD_ERR_ARG, "min_size: pictures of another size than their file do not fit their %s",
                         p->has_mask ? "masks" : "points");
     GRD_TRY(check_paths(p));
@@ -201,8 +201,8 @@ static grd_status decode(const grd_pictures *p, grd_host *host, const grd_listed
     GRD_TRY(grd_path_join(host, path, sizeof path, p->root, item->mask));
     GRD_TRY(grd_mask_read(host, path, &rule, mask, &height, &width));
     if (height != image->height || width != image->width)
-        return grd_fail(host, GRD_ERR_DATA, "%s: %lld x %lld, its picture %s is %d x %d", path, (long long)width, (long long)height,
-                        item->image, image->width, image->height);
+        return grd_fail(host, GRD_ERR_DATA, "%s: %lld x %lld, its picture %s is %d x %d", path, (long long)width,
+                        (long long)height, item->image, image->width, image->height);
     return GRD_OK;
 }
 
@@ -235,7 +235,8 @@ grd_status grd_pictures_get(const void *self, int64_t i, grd_sample *out)
     if (p->has_label)
         *(int32_t *)out->data[1] = p->list.item[i].label;
     if (p->n_numbers)
-        memcpy(out->data[1 + p->has_label + p->has_mask], p->number.item + i * p->n_numbers, sizeof(float) * (size_t)p->n_numbers);
+        memcpy(out->data[1 + p->has_label + p->has_mask], p->number.item + i * p->n_numbers,
+               sizeof(float) * (size_t)p->n_numbers);
     return GRD_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Samples whose pictures are files, decoded when they are asked for: what the sources of folders and lists share. A source fills in the
- * list; fields, reading, caching and names are here. */
+/* Samples whose pictures are files, decoded when they are asked for: what the sources of folders and lists share. A source fills
+ * in the list; fields, reading, caching and names are here. */
 #ifndef GRD_DATA_PICTURES_H
 #define GRD_DATA_PICTURES_H
 
@@ -13,11 +13,11 @@ typedef struct grd_pictures_opts { /* in a source's options as `view` */
     int64_t min_size, min_size_w, cache_mb;
 } grd_pictures_opts;
 
-#define GRD_PICTURES_OPTIONS(S)                                                                                                   \
-    { "channels", GRD_OPTION_ENUM, offsetof(S, view.channels), 1, 0, 0, "1|3|4", 0, "of the pictures: grey, RGB or RGBA" },      \
-        { "min_size", GRD_OPTION_PAIR, offsetof(S, view.min_size), 0, 0, 65535, NULL, 0,                                         \
-          "height and width that suffice: JPEGs may come smaller, by n/8, which is faster; 0 = full size" },                     \
-        { "cache", GRD_OPTION_ENUM, offsetof(S, view.cache), 0, 0, 0, "none|memory", 0, "what is decoded once stays in memory" }, \
+#define GRD_PICTURES_OPTIONS(S)                                                                                              \
+    { "channels", GRD_OPTION_ENUM, offsetof(S, view.channels), 1, 0, 0, "1|3|4", 0, "of the pictures: grey, RGB or RGBA" },  \
+        { "min_size", GRD_OPTION_PAIR, offsetof(S, view.min_size), 0, 0, 65535, NULL, 0,                                     \
+          "height and width that suffice: JPEGs may come smaller, by n/8, which is faster; 0 = full size" },                 \
+        { "cache", GRD_OPTION_ENUM, offsetof(S, view.cache), 0, 0, 0, "none|memory", 0, "where pictures stay once decoded" }, \
         { "cache_mb", GRD_OPTION_INT, offsetof(S, view.cache_mb), 1024, 1, 1 << 20, NULL, 0, "megabytes the cache may take" }
 
 /* `void`: the class that means no label. A mask's indices are those of the classes with it left out. */
@@ -76,7 +76,8 @@ typedef struct grd_mask_rule {
 
 int64_t grd_mask_classes(const grd_mask_rule *rule); /* without the void class */
 /* The picture at `path` as class indices [height][width]; grd_free. */
-grd_status grd_mask_read(grd_host *host, const char *path, const grd_mask_rule *rule, int32_t **out, int64_t *height, int64_t *width);
+grd_status grd_mask_read(grd_host *host, const char *path, const grd_mask_rule *rule, int32_t **out, int64_t *height,
+                         int64_t *width);
 
 /* ---- a cache of decoded samples, filled from any thread, never emptied ---- */
 

@@ -1,4 +1,5 @@
-/* Decoded samples in memory. An entry is put in its place by one atomic exchange and never changes after it: readers need no lock. */
+/* Decoded samples in memory. An entry is put in its place by one atomic exchange and never changes after
+ * it: readers need no lock. */
 #include "data/pictures.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
-/* CIFAR-10 and CIFAR-100 in their binary form: records of one label byte (two: coarse, fine) and 3072 bytes, the red, green and blue
- * planes of 32x32 pixels (A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009). The files lie in a folder or
- * are read from the archive they come in. They stay in memory as they are. */
+/* CIFAR-10 and CIFAR-100 in their binary form: records of one label byte (two: coarse, fine) and 3072 bytes, the red, green and
+ * blue planes of 32x32 pixels (A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009). The files lie in a
+ * folder or are read from the archive they come in. They stay in memory as they are. */
 #include "base/ctx.h"
 #include "base/file.h"
 #include "data/rows.h"
@@ -31,7 +31,9 @@ typedef struct kind { /* what is different of the two */
     names_file fine, coarse;
 } kind;
 
-static const char *const names_10[] = { "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck" };
+static const char *const names_10[] = {
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
+};
 
 static const kind cifar_10 = {
     .folder = "cifar-10-batches-bin", .archive = "cifar-10-binary.tar",
@@ -247,7 +249,8 @@ static grd_status find(state *s, const char *dir)
         if (grd_file_exists(path))
             return read_archive(s, path);
     }
-    return grd_fail(s->host, GRD_ERR_IO, "%s: none of %s, %s and %s.gz or .xz in it", dir, s->file[0], s->set->folder, s->set->archive);
+    return grd_fail(s->host, GRD_ERR_IO, "%s: none of %s, %s and %s.gz or .xz in it", dir, s->file[0], s->set->folder,
+                    s->set->archive);
 }
 
 static void close_cifar(void *self)
@@ -353,7 +356,8 @@ static const grd_option options_10[] = {
     GRD_END,
 };
 static const grd_option options_100[] = {
-    GRD_TEXT(opts, dir, "cifar100", "folder with the .bin files or their archive (.tar, .tar.gz, .tar.xz), or the archive itself"),
+    GRD_TEXT(opts, dir, "cifar100",
+             "folder with the .bin files or their archive (.tar, .tar.gz, .tar.xz), or the archive itself"),
     GRD_ENUM(opts, part, 0, "train|test", "which of the two parts"),
     GRD_END,
 };
@@ -367,5 +371,5 @@ const grd_source grd_source_cifar10 =
     CIFAR_ROW("cifar10", "CIFAR-10: 50,000 + 10,000 pictures of 10 classes, image u8 [3,32,32], label i32 (Krizhevsky, 2009).",
               options_10, open_10);
 const grd_source grd_source_cifar100 = CIFAR_ROW(
-    "cifar100", "CIFAR-100: 50,000 + 10,000 pictures of 100 classes in 20 groups, image u8 [3,32,32], label i32, coarse i32.", options_100,
-    open_100);
+    "cifar100", "CIFAR-100: 50,000 + 10,000 pictures of 100 classes in 20 groups, image u8 [3,32,32], label i32, coarse i32.",
+    options_100, open_100);

@@ -25,11 +25,13 @@ static const char *root_of(grd_arena *arena, const opts *o, const char *path)
         return root;
     if (!slash)
         return *root ? root : ".";
-    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - path + (slash == path)), path, *root && slash != path ? "/" : "", root);
+    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - path + (slash == path)), path, *root && slash != path ? "/" : "",
+                            root);
 }
 
 /* The list of `part` into p; path: where it is. */
-static grd_status read_list(grd_pictures *p, const opts *o, int part, grd_list_rule rule, const char **path, grd_label_words *words)
+static grd_status read_list(grd_pictures *p, const opts *o, int part, grd_list_rule rule, const char **path,
+                            grd_label_words *words)
 {
     void *text;
     size_t size;
@@ -63,7 +65,8 @@ static grd_status classes_of_training(grd_pictures *p, const opts *o, const grd_
     return status;
 }
 
-static grd_status find_classes(grd_pictures *p, const opts *o, const grd_list_rule *rule, const char *path, const grd_label_words *words)
+static grd_status find_classes(grd_pictures *p, const opts *o, const grd_list_rule *rule, const char *path,
+                               const grd_label_words *words)
 {
     if (o->classes)
         return grd_class_names_read(&p->texts, p->root, o->classes, &p->classes);
@@ -112,11 +115,13 @@ static grd_status open_list(void **out, const void *options, grd_ctx *ctx)
 static const grd_option list_options[] = {
     GRD_PATH_OF_PART(opts, list, "text file, a sample a line; {part} in its name stands for train, val and test"),
     GRD_ENUM(opts, part, 0, GRD_PARTS, "which part, where list tells them apart"),
-    GRD_TEXT(opts, columns, "image label", "what is on a line: image, mask, label, points or target (numbers, the rest), - (not used)"),
+    GRD_TEXT(opts, columns, "image label",
+             "what is on a line: image, mask, label, points or target (numbers, the rest), - (not used)"),
     GRD_TEXT(opts, root, NULL, "folder that the paths begin at, below the list's, which is the default"),
     GRD_TEXT(opts, image, "{}", "an image's path, {} being the word on the line: images/{}.jpg"),
     GRD_TEXT(opts, mask, NULL, "a mask's path; without a column mask, {} is the image's word: labels/{}.png"),
-    GRD_ENUM(opts, separator, 0, "auto|blank|tab|comma", "between words; auto: the first of tab, comma, blank that the first line has"),
+    GRD_ENUM(opts, separator, 0, "auto|blank|tab|comma",
+             "between words; auto: the first of tab, comma, blank that the first line has"),
     GRD_TEXT(opts, classes, NULL, "number of classes, or file of their names (a line: [number] name [r g b]), below root"),
     GRD_VOID_OPTION(opts),
     GRD_PICTURES_OPTIONS(opts),
@@ -125,7 +130,7 @@ static const grd_option list_options[] = {
 
 const grd_source grd_source_file_list = GRD_PICTURES_ROW(
     "file_list",
-    "Pictures listed in a text file: image u8 [C,H,W] with label i32, mask i32 [H,W], points f32 [n/2,2] or target f32 [n]. Lines that\n"
-    "begin with # are comments. Masks hold indices (a palette or grey), or the colours that `classes` gives. Without `classes`, labels are\n"
-    "the numbers or the sorted words of the training part's list.",
+    "Pictures listed in a text file: image u8 [C,H,W] with label i32, mask i32 [H,W], points f32 [n/2,2] or target f32 [n].\n"
+    "Lines that begin with # are comments. Masks hold indices (a palette or grey), or the colours that `classes` gives.\n"
+    "Without `classes`, labels are the numbers or the sorted words of the training part's list.",
     list_options, opts, open_list);

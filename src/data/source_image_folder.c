@@ -17,8 +17,9 @@ static grd_status find_classes(grd_pictures *p, const opts *o)
 {
     if (o->classes) {
         GRD_TRY(grd_class_names_read(&p->texts, "", o->classes, &p->classes));
-        return p->classes.name ? GRD_OK
-                               : grd_fail(p->host, GRD_ERR_ARG, "classes: \"%s\", expected a file with the folders' names", o->classes);
+        return p->classes.name
+                   ? GRD_OK
+                   : grd_fail(p->host, GRD_ERR_ARG, "classes: \"%s\", expected a file with the folders' names", o->classes);
     }
     grd_listing folders;
     const char *dir = grd_fill_path(&p->texts, o->dir, 0, "");
@@ -98,5 +99,5 @@ static const grd_option folder_options[] = {
 };
 
 const grd_source grd_source_image_folder = GRD_PICTURES_ROW(
-    "image_folder", "Pictures in folders, one a class, with all folders below it: image u8 [C,H,W], label i32. PNG, JPEG, BMP.", folder_options,
-    opts, open_folder);
+    "image_folder", "Pictures in folders, one a class, with all folders below it: image u8 [C,H,W], label i32. PNG, JPEG, BMP.",
+    folder_options, opts, open_folder);

@@ -25,7 +25,8 @@ static grd_status stem_of(grd_arena *arena, const char *folder, const char *path
 {
     size_t n = (size_t)(strrchr(path, '.') - path), m = strlen(suffix);
     if (n < m || memcmp(path + n - m, suffix, m) != 0)
-        return grd_fail(arena->host, GRD_ERR_DATA, "%s/%s: expected a name that ends with \"%s\" before the dot", folder, path, suffix);
+        return grd_fail(arena->host, GRD_ERR_DATA, "%s/%s: expected a name that ends with \"%s\" before the dot", folder, path,
+                        suffix);
     *stem = grd_arena_format(arena, "%.*s", (int)(n - m), path);
     return *stem ? GRD_OK : GRD_ERR_MEMORY;
 }
@@ -57,14 +58,16 @@ static grd_status list_half(grd_pictures *p, const char *folder, const char *suf
 }
 
 /* Both halves are sorted: the first stem that is not in both is the fault. */
-static grd_status pair(grd_pictures *p, const char *images, const entry *image, int n, const char *masks, const entry *mask, int m)
+static grd_status pair(grd_pictures *p, const char *images, const entry *image, int n, const char *masks, const entry *mask,
+                       int m)
 {
     for (int i = 0; i < n || i < m; i++) {
         int order = i == n ? 1 : i == m ? -1 : strcmp(image[i].stem, mask[i].stem);
         if (order < 0)
             return grd_fail(p->host, GRD_ERR_DATA, "%s/%s/%s: no mask of that name in %s", p->root, images, image[i].path, masks);
         if (order > 0)
-            return grd_fail(p->host, GRD_ERR_DATA, "%s/%s/%s: no picture of that name in %s", p->root, masks, mask[i].path, images);
+            return grd_fail(p->host, GRD_ERR_DATA, "%s/%s/%s: no picture of that name in %s", p->root, masks, mask[i].path,
+                            images);
         grd_listed item = { .image = grd_arena_format(&p->texts, "%s/%s", images, image[i].path),
                              .mask = grd_arena_format(&p->texts, "%s/%s", masks, mask[i].path) };
         if (!item.image || !item.mask)
@@ -78,7 +81,8 @@ static grd_status fill(grd_pictures *p, const opts *o)
 {
     entry *image = NULL, *mask = NULL;
     int n = 0, m = 0;
-    const char *images = grd_fill_path(&p->texts, o->images, o->part, ""), *masks = grd_fill_path(&p->texts, o->masks, o->part, "");
+    const char *images = grd_fill_path(&p->texts, o->images, o->part, ""),
+               *masks = grd_fill_path(&p->texts, o->masks, o->part, "");
     p->root = grd_fill_path(&p->texts, o->dir, o->part, "");
     if (!images || !masks || !p->root)
         return GRD_ERR_MEMORY;
@@ -124,6 +128,6 @@ static const grd_option pairs_options[] = {
 
 const grd_source grd_source_image_pairs = GRD_PICTURES_ROW(
     "image_pairs",
-    "A folder of pictures and one of masks of the same names: image u8 [C,H,W], mask i32 [H,W]. Masks hold indices (a palette or grey), or\n"
-    "the colours that `classes` gives. A file without its other half is an error.",
+    "A folder of pictures and one of masks of the same names: image u8 [C,H,W], mask i32 [H,W]. A file without its other half\n"
+    "is an error. Masks hold indices (a palette or grey), or the colours that `classes` gives.",
     pairs_options, opts, open_pairs);

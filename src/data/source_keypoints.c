@@ -39,8 +39,9 @@ static void close_keypoints(void *self)
 }
 
 /* ---- 15 points of 68 ----
- * The 68 are those of the iBUG annotation (Sagonas et al. 2013): 17 to 26 brows, 30 tip of the nose, 36 to 47 eyes, 48 to 67 mouth. The 15
- * are those of the Facial Keypoints Detection challenge, in its order. Left is the subject's left: the picture's right. */
+ * The 68 are those of the iBUG annotation (Sagonas et al. 2013): 17 to 26 brows, 30 tip of the nose, 36 to 47 eyes, 48 to 67
+ * mouth. The 15 are those of the Facial Keypoints Detection challenge, in its order. Left is the subject's left: the picture's
+ * right. */
 
 typedef struct span { int first, last; } span; /* their mean */
 static const span chosen[CHOSEN] = {
@@ -85,8 +86,9 @@ static grd_status count_points(state *s, const grd_csv *csv)
         n++;
     s->n_points = n / 2;
     if (n == 0 || n % 2 || n == 2 * MOST_POINTS)
-        return grd_fail(s->host, GRD_ERR_FORMAT, "%s: %lld columns of x0, y0, x1, y1, ...; expected an x and a y of each point, 1 to %d",
-                        csv->name, (long long)n, MOST_POINTS - 1);
+        return grd_fail(s->host, GRD_ERR_FORMAT,
+                        "%s: %lld columns of x0, y0, x1, y1, ...; expected an x and a y of each point, 1 to %d", csv->name,
+                        (long long)n, MOST_POINTS - 1);
     return GRD_OK;
 }
 
@@ -131,7 +133,8 @@ static grd_status take_table(state *s, const opts *o, const grd_csv *csv, const 
                         (long long)s->images.dim[0], csv->name, (long long)csv->n_rows);
     GRD_TRY(count_points(s, csv));
     if (o->subset && s->n_points != GIVEN)
-        return grd_fail(s->host, GRD_ERR_ARG, "subset: 15: %s has %lld points, expected %d", csv->name, (long long)s->n_points, GIVEN);
+        return grd_fail(s->host, GRD_ERR_ARG, "subset: 15: %s has %lld points, expected %d", csv->name, (long long)s->n_points,
+                        GIVEN);
     GRD_TRY(read_numbers(s, csv));
     if (o->subset)
         choose_points(s);

@@ -43,13 +43,15 @@ static void fashion_mnist(void **state)
 static void cifar10(void **state)
 {
     (void)state;
-    check_recipe("cifar10", "cifar10/cifar-10-batches-bin.tar.xz", "45000 samples to train on, 5000 to choose by, 10000 to test on");
+    check_recipe("cifar10", "cifar10/cifar-10-batches-bin.tar.xz",
+                 "45000 samples to train on, 5000 to choose by, 10000 to test on");
 }
 
 static void keypoints(void **state)
 {
     (void)state;
-    check_recipe("keypoints", "keypoints/train-images-idx3-ubyte.gz", "1546 samples to train on, 298 to choose by, 160 to test on");
+    check_recipe("keypoints", "keypoints/train-images-idx3-ubyte.gz",
+                 "1546 samples to train on, 298 to choose by, 160 to test on");
 }
 
 static void msrc(void **state)

@@ -177,7 +177,8 @@ static void cifar100_has_two_labels(void **state)
 static void the_training_pictures_of_cifar10_have_numpys_mean_and_std(void **state)
 {
     (void)state;
-    static const double mean[3] = { 0.4913996786, 0.4821584084, 0.4465309144 }, deviation[3] = { 0.2470322325, 0.2434851280, 0.2615878417 };
+    static const double mean[3] = { 0.4913996786, 0.4821584084, 0.4465309144 },
+                        deviation[3] = { 0.2470322325, 0.2434851280, 0.2615878417 };
     char where[1100];
     grd_dataset *d;
     grd_sample *s;
@@ -315,7 +316,8 @@ static void msrc_has_its_counts_and_classes(void **state)
     const char *real = real_dir("msrc", "classes.txt");
     if (!real)
         skip();
-    snprintf(where, sizeof where, "list=%s/{part}.txt columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt void=0", real);
+    snprintf(where, sizeof where,
+             "list=%s/{part}.txt columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt void=0", real);
     for (int k = 0; k < 3; k++) {
         grd_dataset *d;
         grd_sample *s;
@@ -342,6 +344,28 @@ static void msrc_has_its_counts_and_classes(void **state)
     }
 }
 
+/* At full size, and as small as n/8 of it may be. */
+static void a_jpeg_comes_smaller_where_that_suffices(void **state)
+{
+    (void)state;
+    static const struct { const char *spec; int64_t height, width; } size[] = {
+        { "", 213, 320 }, { "min_size=80", 80, 120 }, { "min_size=[80,200]", 134, 200 }, { "min_size=500", 213, 320 } };
+    char where[1300];
+    const char *real = real_dir("msrc", "classes.txt");
+    if (!real)
+        skip();
+    snprintf(where, sizeof where, "list=%s/train.txt columns=image image=images/{}.jpg", real);
+    for (int k = 0; k < 4; k++) {
+        grd_dataset *d;
+        grd_sample *s;
+        ok(ctx, open_set("file_list", where, size[k].spec, &d));
+        ok(ctx, grd_sample_new(d, ctx, &s));
+        assert_int_equal(grd_dataset_get(d, 0, NULL, s), GRD_OK);
+        assert_true(grd_shape_equal(&s->shape[0], &(grd_shape){ 3, { 3, size[k].height, size[k].width } }));
+        grd_sample_free(s, ctx);
+    }
+}
+
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -355,6 +379,7 @@ int main(void)
         ONE(bad_points_say_where),
         ONE(the_real_faces_are_all_there),
         ONE(msrc_has_its_counts_and_classes),
+        ONE(a_jpeg_comes_smaller_where_that_suffices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Sources whose pictures are files: folders, lists and pairs, good and bad. Every pixel of a picture in these tests is its `shade`. */
+/* Sources whose pictures are files: folders, lists and pairs, good and bad. Every pixel of a picture here is its `shade`. */
 #define _POSIX_C_SOURCE 200809L /* symlink */
 #include "helper_data.h"
 
@@ -297,7 +297,8 @@ static void a_bad_list_says_its_line(void **state)
         { "a 1\n", "columns=target,image", "columns: \"target,image\": target takes the rest of the line and comes last" },
         { "a 1\n", "columns=image,lable", "columns: \"lable\", expected image, mask, label, points, target or -" },
         { "a 1\n", "void=0", "void: 0, but there are no masks" },
-        { "a b\n", "columns=image,mask classes=2 min_size=5", "min_size: pictures of another size than their file do not fit their masks" },
+        { "a b\n", "columns=image,mask classes=2 min_size=5",
+          "min_size: pictures of another size than their file do not fit their masks" },
     };
     text("names.txt", "x\ny\n");
     text("twice.txt", "x\ny\nx\n");

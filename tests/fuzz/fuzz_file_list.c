@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes as a list of samples, or as a file of classes. The first byte chooses columns, separator and which of the two.
- * Build with clang -fsanitize=fuzzer,address,undefined together with src/base, src/tensor, src/format and src/data. */
+/* Fuzz target: any bytes as a list of samples, or as a file of classes. The first byte chooses columns, separator and which of the
+ * two. Build with clang -fsanitize=fuzzer,address,undefined together with src/base, src/tensor, src/format and src/data. */
 #include "data/file_list.h"
 
 #include <stdlib.h>
@@ -32,13 +32,15 @@ static void look_at_list(const grd_pictures *p)
         if (p->has_label && (item->label < 0 || item->label >= p->classes.n))
             abort();
     }
+    (void)sum;
     if (p->number.n != p->n_numbers * p->list.n)
         abort();
 }
 
 static void fuzz_list(grd_host *host, const uint8_t *data, size_t size, int way)
 {
-    static const char *const columns[] = { "image label", "image mask label", "image points", "label image target", "image", "- label image -" };
+    static const char *const columns[] = { "image label", "image mask label", "image points", "label image target",
+                                           "image", "- label image -" };
     static const char separators[] = { 0, ' ', '\t', ',' };
     grd_list_rule rule = { .image = "images/{}.png", .mask = way / 24 % 2 ? "{part}/{}{}" : NULL, .part = 2,
                            .separator = separators[way / 6 % 4] };
