@@ -90,4 +90,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain install clean help packages check-packages configure
+.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-suspects install clean help packages check-packages configure
