@@ -96,4 +96,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-wide install clean help packages check-packages configure
+.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-wide check-suspects install clean help packages check-packages configure

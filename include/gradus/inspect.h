@@ -1,5 +1,5 @@
-/* Gradus, chapter "training": looking at data before anything is trained on them. One pass over all sets gives statistics, findings
- * by rule, and the samples whose label a quick model most contradicts. */
+/* Gradus, chapter "training": looking at data before anything is trained on them. One pass over all sets gives statistics,
+ * findings by rule, and the samples whose label a quick model most contradicts. */
 #ifndef GRADUS_INSPECT_H
 #define GRADUS_INSPECT_H
 
@@ -20,13 +20,13 @@ typedef struct grd_check_set {
 } grd_check_set;
 
 typedef struct grd_check_opts {
-    const char *title;                 /* of the page; NULL = none */
-    const char *input, *target;        /* fields; NULL: image or the first that is no number; label, target or y */
-    const char *group;                 /* a field of whole numbers that must not stand in two sets; NULL = none */
-    bool only_stats;                   /* no findings, no suspects */
+    const char *title;          /* of the page; NULL = none */
+    const char *input, *target; /* fields; NULL: image or the first that is no number; label, target or y */
+    const char *group;          /* a field of whole numbers that must not stand in two sets; NULL = none */
+    bool only_stats;            /* no findings, no suspects */
     void (*progress)(void *user, const char *what, int64_t done, int64_t total); /* NULL = none */
     void *user;
-    const volatile int *stop;          /* not 0: GRD_ERR_STOPPED; NULL = never */
+    const volatile int *stop; /* not 0: GRD_ERR_STOPPED; NULL = never */
 } grd_check_opts;
 
 typedef struct grd_report grd_report;
@@ -41,8 +41,8 @@ typedef struct grd_check_finding {
     int level;        /* GRD_FINDING_* */
     const char *text; /* what was found */
     const char *advice;
-    int64_t count;    /* of samples, or of what the text says (columns, classes) */
-    int64_t n;        /* of samples listed */
+    int64_t count;         /* of samples, or of what the text says (columns, classes) */
+    int64_t n;             /* of samples listed */
     const int64_t *sample; /* for grd_report_name */
 } grd_check_finding;
 

@@ -46,9 +46,11 @@ GRD_API grd_status grd_pipeline_dataset(grd_pipeline *pipeline, const char *stag
 /* How the stage's training set is loaded. */
 GRD_API grd_status grd_pipeline_loader(grd_pipeline *pipeline, const char *stage, grd_loader_opts *opts);
 
-/* The sets of a stage (NULL: the first) looked at before training (inspect.h), as they are before any transform, with the config's
- * lists, splits and group applied. opts may be NULL; its title, input, target, group and stop come from the config where it has none. */
-GRD_API grd_status grd_pipeline_data_check(grd_pipeline *pipeline, const char *stage, const grd_check_opts *opts, grd_report **report);
+/* The sets of a stage (NULL: the first) looked at before training (inspect.h), as they are before any transform, with the
+ * config's lists, splits and group applied. opts may be NULL; its title, input, target, group and stop come from the config where
+ * it has none. */
+GRD_API grd_status grd_pipeline_data_check(grd_pipeline *pipeline, const char *stage, const grd_check_opts *opts,
+                                           grd_report **report);
 
 /* Runs all stages that are not done yet, in order; afterwards writes RUN/loss-curves.svg, and RUN/reconstructions.png if a
  * stage's target is its input. GRD_ERR_STOPPED: what had to be saved is saved, opening the run's folder and training again goes on. */

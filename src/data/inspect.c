@@ -45,7 +45,10 @@ const char *grd_report_class(const grd_report *r, int64_t label, char text[24])
 
 /* ---- what the fields mean ---- */
 
-static bool is_class(const grd_field *f) { return f->classes > 0 && f->shape.rank == 0; }
+static bool is_class(const grd_field *f)
+{
+    return f->classes > 0 && f->shape.rank == 0;
+}
 
 static grd_status named_field(grd_report *r, const char *key, const char *name, int *at)
 {
@@ -97,7 +100,10 @@ static grd_status find_fields(grd_report *r)
 
 /* ---- life ---- */
 
-static void free_report(void *self) { grd_report_free(self); }
+static void free_report(void *self)
+{
+    grd_report_free(self);
+}
 
 void grd_report_free(grd_report *r)
 {

@@ -14,9 +14,9 @@ enum { GRD_SEEN_UNREADABLE = 1, GRD_SEEN_LABEL = 2, GRD_SEEN_VALUE = 4, GRD_SEEN
 typedef struct grd_seen { /* all that is kept of a sample, beside its row of features */
     uint64_t hash[2];     /* of the input */
     int64_t group;
-    double mean;          /* of the picture */
-    double target;        /* one number; NaN if there is none */
-    int32_t label;        /* -1: none */
+    double mean;   /* of the picture */
+    double target; /* one number; NaN if there is none */
+    int32_t label; /* -1: none */
     uint8_t set, flags;
 } grd_seen;
 
@@ -26,7 +26,7 @@ typedef struct grd_field_stats { /* of one field in one set */
     int64_t samples, missing;    /* elements that are not finite */
     double min, max;
     int64_t least[GRD_MAX_RANK], most[GRD_MAX_RANK];
-    int channels;                /* of a picture; else 1 */
+    int channels; /* of a picture; else 1 */
     int64_t count[GRD_STAT_CHANNELS];
     double shift[GRD_STAT_CHANNELS], sum[GRD_STAT_CHANNELS], squares[GRD_STAT_CHANNELS]; /* around shift, the first value */
 } grd_field_stats;
@@ -66,20 +66,29 @@ struct grd_report {
     const grd_field *field;
     int input, target, label, group, mask; /* fields; -1 = there is none. label: the target if it is one class */
     int64_t classes;
-    int64_t *class_count;                  /* [sets][classes] */
-    grd_seen *seen;                        /* [n] */
+    int64_t *class_count; /* [sets][classes] */
+    grd_seen *seen;       /* [n] */
     grd_field_stats stats[GRD_CHECK_MAX_SETS][GRD_MAX_FIELDS];
     grd_features features;
     grd_column *column;
     int n_columns;
-    struct { grd_check_finding *item; int n, cap; } findings;
-    struct { grd_suspect *item; int n, cap; } suspects;
+    struct {
+        grd_check_finding *item;
+        int n, cap;
+    } findings;
+    struct {
+        grd_suspect *item;
+        int n, cap;
+    } suspects;
     int64_t n_confident;
-    double model_accuracy;                 /* of the quick model, cross-validated; 0 = none */
+    double model_accuracy; /* of the quick model, cross-validated; 0 = none */
     double seconds;
 };
 
-static inline bool grd_is_picture(const grd_field *f) { return f->shape.rank == 3 || f->shape.rank == 2; }
+static inline bool grd_is_picture(const grd_field *f)
+{
+    return f->shape.rank == 3 || f->shape.rank == 2;
+}
 double grd_element(const void *data, grd_dtype dtype, int64_t e);
 
 /* The sample with number i among all; in a sample of grd_sample_new. */

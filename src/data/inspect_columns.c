@@ -7,14 +7,17 @@
 
 enum { LEAST = 20, FEW_VALUES = 64, MOST_BINS = 256, PER_BIN = 20, MOST_CLASSES = 1000 };
 
-typedef struct value { double x; int64_t sample; } value;
+typedef struct value {
+    double x;
+    int64_t sample;
+} value;
 
 typedef struct work {
     grd_report *r;
-    value *list;             /* [n]: the column's finite values, sorted */
-    double *number;          /* [n] */
-    double *rank[2];         /* [n]: of column and target */
-    int64_t *count;          /* [MOST_BINS][classes][2] */
+    value *list;     /* [n]: the column's finite values, sorted */
+    double *number;  /* [n] */
+    double *rank[2]; /* [n]: of column and target */
+    int64_t *count;  /* [MOST_BINS][classes][2] */
 } work;
 
 static int by_value(const void *x, const void *y)

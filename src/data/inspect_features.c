@@ -80,7 +80,11 @@ grd_status grd_features_plan(grd_report *r)
 
 /* ---- filling it ---- */
 
-typedef struct plane { const void *data; grd_dtype dtype; int64_t at, height, width; } plane;
+typedef struct plane {
+    const void *data;
+    grd_dtype dtype;
+    int64_t at, height, width;
+} plane;
 
 /* Mean of the box of the plane that becomes pixel y, x of a small picture; NaN without finite values. */
 static float box_mean(const plane *p, int64_t y, int64_t x, int64_t height, int64_t width)
@@ -103,9 +107,11 @@ static void small_picture(const grd_report *r, const grd_sample *s, float *row)
 {
     const grd_features *p = &r->features;
     const grd_shape *shape = &s->shape[r->input];
-    int64_t height = shape->dim[shape->rank - 2], width = shape->dim[shape->rank - 1], channels = shape->rank == 3 ? shape->dim[0] : 1;
+    int64_t height = shape->dim[shape->rank - 2], width = shape->dim[shape->rank - 1],
+            channels = shape->rank == 3 ? shape->dim[0] : 1;
     for (int c = 0; c < p->channels; c++) {
-        plane from = { s->data[r->input], r->field[r->input].dtype, (c < channels ? c : channels - 1) * height * width, height, width };
+        plane from = { s->data[r->input], r->field[r->input].dtype, (c < channels ? c : channels - 1) * height * width, height,
+                       width };
         for (int y = 0; y < p->height; y++)
             for (int x = 0; x < p->width; x++)
                 *row++ = grd_count(shape) ? box_mean(&from, y, x, p->height, p->width) : NAN;

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIDE = 72, NAME = 300, SHOWN = 12, SHOWN_NAMES = 30, PER_CLASS = 10, MOST_CLASSES = 60, SUSPECTS = 80, OVERLAYS = 8, BINS = 24 };
+enum { SIDE = 72, NAME = 300, SHOWN = 12, SHOWN_NAMES = 30, PER_CLASS = 10, MOST_CLASSES = 60, SUSPECTS = 80, OVERLAYS = 8,
+       BINS = 24 };
 
 typedef struct page {
     const grd_report *r;
@@ -19,7 +20,10 @@ typedef struct page {
 
 /* ---- pictures ---- */
 
-static bool shows_pictures(const grd_report *r) { return r->input >= 0 && grd_is_picture(&r->field[r->input]); }
+static bool shows_pictures(const grd_report *r)
+{
+    return r->input >= 0 && grd_is_picture(&r->field[r->input]);
+}
 
 static void find_range(page *p)
 {
@@ -39,7 +43,7 @@ static void find_range(page *p)
 /* Colours of classes in a mask: far apart, the first (background) none. */
 static void tint(uint8_t *rgb, double class)
 {
-    static const uint8_t colour[][3] = { { 230, 159, 0 }, { 86, 180, 233 }, { 0, 158, 115 }, { 240, 228, 66 },
+    static const uint8_t colour[][3] = { { 230, 159, 0 }, { 86, 180, 233 }, { 0, 158, 115 },  { 240, 228, 66 },
                                          { 0, 114, 178 }, { 213, 94, 0 },   { 204, 121, 167 } };
     if (!(class >= 1))
         return;
@@ -126,8 +130,9 @@ static grd_status put_samples(page *p, const grd_check_finding *f)
 static grd_status put_findings(page *p)
 {
     const grd_report *r = p->r;
-    grd_bytes_print(p->out, "<p>%lld samples: %d errors, %d warnings, %d notes.</p>\n", (long long)r->n, grd_report_count(r, GRD_FINDING_ERROR),
-                    grd_report_count(r, GRD_FINDING_WARNING), grd_report_count(r, GRD_FINDING_NOTE));
+    grd_bytes_print(p->out, "<p>%lld samples: %d errors, %d warnings, %d notes.</p>\n", (long long)r->n,
+                    grd_report_count(r, GRD_FINDING_ERROR), grd_report_count(r, GRD_FINDING_WARNING),
+                    grd_report_count(r, GRD_FINDING_NOTE));
     grd_html_tag(p->out, "h2", r->findings.n ? "Findings" : "No findings");
     for (int i = 0; i < r->findings.n; i++) {
         const grd_check_finding *f = &r->findings.item[i];
@@ -153,9 +158,11 @@ static grd_status put_suspects(page *p)
     if (!r->suspects.n)
         return GRD_OK;
     grd_html_tag(p->out, "h2", "Suspect labels");
-    grd_bytes_print(p->out, "<p class=\"small\">Label, then what a quick model says that has not seen the sample (it is right for %.1f %% of all). "
-                            "The worst first, %d of %d.</p>\n",
-                    100 * r->model_accuracy, r->suspects.n < SUSPECTS ? r->suspects.n : SUSPECTS, r->suspects.n);
+    grd_bytes_print(
+        p->out,
+        "<p class=\"small\">Label, then what a quick model says that has not seen the sample (it is right for %.1f %% of all). "
+        "The worst first, %d of %d.</p>\n",
+        100 * r->model_accuracy, r->suspects.n < SUSPECTS ? r->suspects.n : SUSPECTS, r->suspects.n);
     static const char *const head[] = { "set", "sample", "label", "predicted", "score" };
     bool pictures = shows_pictures(r);
     if (!pictures)
@@ -227,12 +234,14 @@ static grd_status put_classes(page *p)
         return GRD_OK;
     double *share = GRD_NEW_N(r->host, double, n * r->n_sets);
     const char **name = GRD_NEW_N(r->host, const char *, n);
-    char (*text)[24] = grd_alloc(r->host, sizeof *text * (size_t)n);
+    char(*text)[24] = grd_alloc(r->host, sizeof *text * (size_t)n);
     grd_status status = share && name && text ? GRD_OK : GRD_ERR_MEMORY;
     for (int c = 0; c < n && status == GRD_OK; c++) {
         name[c] = grd_report_class(r, c, text[c]);
-        for (int s = 0; s < r->n_sets; s++)
-            share[s * n + c] = 100 * (double)r->class_count[s * r->classes + c] / (double)(r->first[s + 1] - r->first[s] + !(r->first[s + 1] - r->first[s]));
+        for (int s = 0; s < r->n_sets; s++) {
+            int64_t all = r->first[s + 1] - r->first[s];
+            share[s * n + c] = all ? 100 * (double)r->class_count[s * r->classes + c] / (double)all : 0;
+        }
     }
     if (status == GRD_OK) {
         grd_html_tag(p->out, "h2", "Classes, % of each set");
@@ -307,11 +316,12 @@ static grd_status count_bins(page *p, double *bins)
 
 static grd_status put_columns(page *p)
 {
-    static const char *const head[] = { "column", "min", "median", "max", "mean", "std", "missing", "tells the target", "histogram" };
+    static const char *const head[] = { "column", "min",     "median",           "max",      "mean",
+                                        "std",    "missing", "tells the target", "histogram" };
     const grd_report *r = p->r;
     if (!r->n_columns)
         return GRD_OK;
-    double *bins = GRD_NEW_N(r->host, double, r->n_columns * BINS);
+    double *bins = GRD_NEW_N(r->host, double, r->n_columns *BINS);
     grd_status status = bins ? count_bins(p, bins) : GRD_ERR_MEMORY;
     if (status == GRD_OK) {
         grd_html_tag(p->out, "h2", "Columns");

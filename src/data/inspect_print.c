@@ -45,8 +45,8 @@ void grd_report_print(const grd_report *r, FILE *out)
                 grd_report_class(r, s->predicted, predicted), s->score);
     }
     fprintf(out, "%s%lld samples: %d errors, %d warnings, %d notes in %.1f s\n", r->suspects.n ? "\n" : "", (long long)r->n,
-            grd_report_count(r, GRD_FINDING_ERROR), grd_report_count(r, GRD_FINDING_WARNING), grd_report_count(r, GRD_FINDING_NOTE),
-            r->seconds);
+            grd_report_count(r, GRD_FINDING_ERROR), grd_report_count(r, GRD_FINDING_WARNING),
+            grd_report_count(r, GRD_FINDING_NOTE), r->seconds);
 }
 
 static const char *sizes_text(const grd_report *r, int s, int f, char *text, size_t size)
@@ -65,7 +65,10 @@ static const char *sizes_text(const grd_report *r, int s, int f, char *text, siz
     return text;
 }
 
-static double mean_of(const grd_field_stats *t, int c) { return t->count[c] ? t->shift[c] + t->sum[c] / (double)t->count[c] : NAN; }
+static double mean_of(const grd_field_stats *t, int c)
+{
+    return t->count[c] ? t->shift[c] + t->sum[c] / (double)t->count[c] : NAN;
+}
 
 static double std_of(const grd_field_stats *t, int c)
 {
@@ -124,7 +127,10 @@ void grd_report_stats(const grd_report *r, FILE *out)
 
 /* ---- JSON ---- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
 
 /* Names come from files: what is not UTF-8 is shown as far as it can be. */
 static json_t *text_of(const char *text)
@@ -216,8 +222,12 @@ static json_t *set_json(const grd_report *r, int s)
 
 static json_t *column_json(const grd_column *c)
 {
-    const struct { const char *key; double value; } numbers[] = {
-        { "min", c->min }, { "max", c->max }, { "mean", c->mean }, { "std", c->std }, { "median", c->median }, { "tells_target", c->leak },
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        { "min", c->min }, { "max", c->max },       { "mean", c->mean },
+        { "std", c->std }, { "median", c->median }, { "tells_target", c->leak },
     };
     json_t *o = json_object();
     json_object_set_new(o, "name", json_string(c->name));
@@ -229,7 +239,8 @@ static json_t *column_json(const grd_column *c)
 
 grd_status grd_report_json(const grd_report *r, FILE *out)
 {
-    json_t *all = json_object(), *findings = json_array(), *suspects = json_array(), *sets = json_array(), *columns = json_array();
+    json_t *all = json_object(), *findings = json_array(), *suspects = json_array(), *sets = json_array(),
+           *columns = json_array();
     json_t *classes = json_array();
     for (int i = 0; i < r->findings.n; i++)
         json_array_append_new(findings, finding_json(r, &r->findings.item[i]));
@@ -258,7 +269,10 @@ grd_status grd_report_json(const grd_report *r, FILE *out)
 
 /* ---- files ---- */
 
-static int by_text(const void *x, const void *y) { return strcmp(*(const char *const *)x, *(const char *const *)y); }
+static int by_text(const void *x, const void *y)
+{
+    return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
 
 /* Of the findings that a list can mend, the samples to leave out: of copies within a set all but the first. */
 static bool to_leave_out(const grd_report *r, const grd_check_finding *f, int64_t i)

@@ -10,8 +10,8 @@
 struct grd_rule {
     const char *name;
     int level;
-    uint8_t flag;     /* of samples seen alone; then `what` is said of them */
-    const char *what; /* "%lld samples ...", with their number */
+    uint8_t flag;                                            /* of samples seen alone; then `what` is said of them */
+    const char *what;                                        /* "%lld samples ...", with their number */
     grd_status (*look)(grd_report *r, const grd_rule *rule); /* or by itself */
     const char *advice;
 };
@@ -38,7 +38,11 @@ grd_status grd_finding_add(grd_report *r, const grd_rule *rule, int level, int64
 
 /* ---- lists of samples ---- */
 
-typedef struct picked { int64_t *item, n, groups; grd_report *r; int which; } picked; /* item: room for all */
+typedef struct picked {
+    int64_t *item, n, groups;
+    grd_report *r;
+    int which;
+} picked; /* item: room for all */
 
 static grd_status begin_list(grd_report *r, picked *p)
 {
@@ -143,7 +147,9 @@ static grd_status look_conflict(grd_report *r, const grd_rule *rule)
     return r->label < 0 ? GRD_OK : add_same(r, rule, CONFLICT, false, "are equal, with different labels");
 }
 
-typedef struct member { int64_t group, sample; } member;
+typedef struct member {
+    int64_t group, sample;
+} member;
 
 static int by_group(const void *x, const void *y)
 {
@@ -179,8 +185,9 @@ static grd_status look_groups(grd_report *r, const grd_rule *rule)
         p.groups += across;
     }
     if (p.groups)
-        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%lld groups of \"%s\" stand in more than one set, %lld samples",
-                                 (long long)p.groups, r->field[r->group].name, (long long)p.n);
+        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n,
+                                 "%lld groups of \"%s\" stand in more than one set, %lld samples", (long long)p.groups,
+                                 r->field[r->group].name, (long long)p.n);
     grd_free(r->host, list);
     grd_free(r->host, p.item);
     return status;
@@ -207,7 +214,8 @@ static grd_status look_constant_columns(grd_report *r, const grd_rule *rule)
             count++;
             list_name(names, sizeof names, r->column[k].name);
         }
-    return count ? grd_finding_add(r, rule, rule->level, count, NULL, 0, "%lld columns have one value in all samples: %s", (long long)count, names)
+    return count ? grd_finding_add(r, rule, rule->level, count, NULL, 0, "%lld columns have one value in all samples: %s",
+                                   (long long)count, names)
                  : GRD_OK;
 }
 
@@ -240,8 +248,9 @@ static grd_status look_target_leak(grd_report *r, const grd_rule *rule)
         }
     if (!count || 2 * count > r->n_columns) /* an easy task: every column tells */
         return GRD_OK;
-    return grd_finding_add(r, rule, rule->level, count, NULL, 0, "%lld of %d columns alone tell \"%s\": %s (%s)", (long long)count, r->n_columns,
-                           r->field[r->target].name, names, r->label >= 0 ? "accuracy" : "correlation");
+    return grd_finding_add(r, rule, rule->level, count, NULL, 0, "%lld of %d columns alone tell \"%s\": %s (%s)",
+                           (long long)count, r->n_columns, r->field[r->target].name, names,
+                           r->label >= 0 ? "accuracy" : "correlation");
 }
 
 /* ---- outliers: far from the median, in units of the median distance from it ---- */
@@ -343,8 +352,8 @@ static grd_status look_imbalance(grd_report *r, const grd_rule *rule)
     grd_status status = GRD_OK;
     if (small)
         status = grd_finding_add(r, rule, rule->level, small, p.item, p.n,
-                                 "%lld of %lld classes have less than a tenth of the samples of a mean class (%.1f) in %s: %s", (long long)small,
-                                 (long long)r->classes, (double)all / (double)r->classes, r->name[0], names);
+                                 "%lld of %lld classes have less than a tenth of the samples of a mean class (%.1f) in %s: %s",
+                                 (long long)small, (long long)r->classes, (double)all / (double)r->classes, r->name[0], names);
     grd_free(r->host, p.item);
     return status;
 }
@@ -364,8 +373,9 @@ static grd_status look_drift(grd_report *r, const grd_rule *rule)
             chance += sqrt(p * (1 - p) * (1 / all[0] + 1 / all[1])) / 2;
         }
         if (off > 0.1 && off > 3 * chance)
-            GRD_TRY(grd_finding_add(r, rule, rule->level, 1, NULL, 0, "%.0f %% of the labels of %s would have to change to have %s's shares",
-                                    100 * off, r->name[s], r->name[0]));
+            GRD_TRY(grd_finding_add(r, rule, rule->level, 1, NULL, 0,
+                                    "%.0f %% of the labels of %s would have to change to have %s's shares", 100 * off, r->name[s],
+                                    r->name[0]));
     }
     return GRD_OK;
 }
@@ -379,10 +389,11 @@ static grd_status look_suspects(grd_report *r, const grd_rule *rule)
     for (int i = 0; i < r->suspects.n; i++)
         if (r->suspects.item[i].confident)
             p.item[p.n++] = r->suspects.item[i].sample;
-    grd_status status = grd_finding_add(r, rule, rule->level, r->n_confident, p.item, p.n,
-                                        "%lld labels are contradicted by a quick model (%.1f %% right, cross-validated) that is sure of another "
-                                        "class",
-                                        (long long)r->n_confident, 100 * r->model_accuracy);
+    grd_status status =
+        grd_finding_add(r, rule, rule->level, r->n_confident, p.item, p.n,
+                        "%lld labels are contradicted by a quick model (%.1f %% right, cross-validated) that is sure of another "
+                        "class",
+                        (long long)r->n_confident, 100 * r->model_accuracy);
     grd_free(r->host, p.item);
     return status;
 }
@@ -398,23 +409,29 @@ static const grd_rule rules[] = {
       "pair image and mask anew: one of the two has been resized, turned, or belongs to another picture" },
     { "duplicate-across-splits", GRD_FINDING_ERROR, 0, NULL, look_across,
       "list the training set's copies in data.exclude: a test on samples that were trained on tells nothing" },
-    { "group-leak", GRD_FINDING_ERROR, 0, NULL, look_groups, "split by group (data.group), so that no person or recording is on both sides" },
+    { "group-leak", GRD_FINDING_ERROR, 0, NULL, look_groups,
+      "split by group (data.group), so that no person or recording is on both sides" },
     { "target-leak", GRD_FINDING_ERROR, 0, NULL, look_target_leak,
       "leave the column out unless it is truly known before the target is; it is often a copy of it, or made after it" },
-    { "label-conflict", GRD_FINDING_WARNING, 0, NULL, look_conflict, "decide which label is right (data.relabel), or leave the samples out" },
+    { "label-conflict", GRD_FINDING_WARNING, 0, NULL, look_conflict,
+      "decide which label is right (data.relabel), or leave the samples out" },
     { "duplicate", GRD_FINDING_WARNING, 0, NULL, look_within, "keep one of each (data.exclude), unless repeating them is meant" },
     { "near-duplicate-across-splits", GRD_FINDING_WARNING, 0, NULL, look_alike_across,
       "look at them: copies of one original belong into one set (data.group, data.exclude)" },
-    { "near-duplicate", GRD_FINDING_NOTE, 0, NULL, look_alike_within, "look at them: many copies of one original count as one sample" },
+    { "near-duplicate", GRD_FINDING_NOTE, 0, NULL, look_alike_within,
+      "look at them: many copies of one original count as one sample" },
     { "missing", GRD_FINDING_WARNING, GRD_SEEN_MISSING, "have values that are missing (NaN) or infinite", NULL,
       "fill them in by a transform that learns from the training set, or leave the samples out" },
-    { "constant", GRD_FINDING_WARNING, GRD_SEEN_CONSTANT, "are pictures of one colour", NULL, "look at them; leave them out if they are empty" },
+    { "constant", GRD_FINDING_WARNING, GRD_SEEN_CONSTANT, "are pictures of one colour", NULL,
+      "look at them; leave them out if they are empty" },
     { "constant", GRD_FINDING_WARNING, 0, NULL, look_constant_columns, "leave the columns out: they tell nothing" },
     { "imbalance", GRD_FINDING_WARNING, 0, NULL, look_imbalance,
       "collect more of these, or draw them more often (data.sampler: balanced); judge by figures per class" },
-    { "split-drift", GRD_FINDING_WARNING, 0, NULL, look_drift, "split by class (data.stratify), unless the sets are meant to differ" },
+    { "split-drift", GRD_FINDING_WARNING, 0, NULL, look_drift,
+      "split by class (data.stratify), unless the sets are meant to differ" },
     { "outlier", GRD_FINDING_NOTE, 0, NULL, look_outliers, "look at them: a wrong unit or a typing error, or rare but true" },
-    { "suspect", GRD_FINDING_NOTE, 0, NULL, look_suspects, "look at the suspects, the worst first; correct labels by data.relabel" },
+    { "suspect", GRD_FINDING_NOTE, 0, NULL, look_suspects,
+      "look at the suspects, the worst first; correct labels by data.relabel" },
 };
 
 grd_status grd_rules_apply(grd_report *r)

@@ -1,8 +1,9 @@
 /* Samples that are the same: equal inputs by a hash of 128 bits, and pictures that look alike.
  *
- * Alike: 64 bits of a small grey picture, each whether one of its low frequencies (discrete cosine transform) is above the mean of
- * all pictures. Two that differ in at most 3 bits agree in one of four words of 16 bits, so only pictures that share a word are
- * compared, and of those only neighbours when very many share it. What then has a correlation of pixels below ALIKE is dropped. */
+ * Alike: 64 bits of a small grey picture, each whether one of its low frequencies (discrete cosine transform) is above the
+ * mean of all pictures. Two that differ in at most 3 bits agree in one of four words of 16 bits, so only pictures that share a
+ * word are compared, and of those only neighbours when very many share it. What then has a correlation of pixels below ALIKE
+ * is dropped. */
 #define _GNU_SOURCE
 #include "data/inspect.h"
 
@@ -14,7 +15,10 @@
 enum { SIDE = 8, BITS = SIDE * SIDE, WORDS = 4, MOST_BITS = 3, NEIGHBOURS = 256 };
 #define ALIKE 0.995
 
-typedef struct entry { uint64_t key[2]; int64_t sample; } entry;
+typedef struct entry {
+    uint64_t key[2];
+    int64_t sample;
+} entry;
 
 static int by_key(const void *x, const void *y)
 {
@@ -74,8 +78,8 @@ static void make_waves(looks *l)
         int u = b ? b / SIDE : SIDE - 1, v = b ? b % SIDE : SIDE;
         for (int y = 0; y < p->height; y++)
             for (int x = 0; x < p->width; x++)
-                l->wave[b * l->pixels + y * p->width + x] = (float)(cos(M_PI * u * (y + 0.5) / p->height) *
-                                                                    cos(M_PI * v * (x + 0.5) / p->width));
+                l->wave[b * l->pixels + y * p->width + x] =
+                    (float)(cos(M_PI * u * (y + 0.5) / p->height) * cos(M_PI * v * (x + 0.5) / p->width));
     }
 }
 
@@ -215,9 +219,9 @@ grd_status grd_same_near(const grd_report *r, grd_same_found found, void *user)
     if (p->kind != GRD_FEATURES_PICTURE || p->height < SIDE || p->width < SIDE)
         return GRD_OK; /* too small to tell */
     looks l = { .r = r, .pixels = p->height * p->width };
-    l.wave = GRD_NEW_N(r->host, float, BITS * l.pixels);
+    l.wave = GRD_NEW_N(r->host, float, BITS *l.pixels);
     l.mean = GRD_NEW_N(r->host, float, BITS);
-    l.value = GRD_NEW_N(r->host, float, r->n * BITS);
+    l.value = GRD_NEW_N(r->host, float, r->n *BITS);
     l.bits = GRD_NEW_N(r->host, uint64_t, r->n);
     l.root = GRD_NEW_N(r->host, int64_t, r->n);
     entry *list = GRD_NEW_N(r->host, entry, r->n);

@@ -1,4 +1,5 @@
-/* The pass: every sample is made once. Work is cut into the same lanes whatever the number of threads, so sums are the same too. */
+/* The pass: every sample is made once. Work is cut into the same lanes whatever the number of threads, so sums are the same
+ * too. */
 #include "data/inspect.h"
 
 #include "base/parallel.h"
@@ -74,12 +75,16 @@ static bool allowed(const grd_field *f, double x)
     return !bounded || (x >= lo - slack && x <= hi + slack);
 }
 
-typedef struct seen_field { double min, max, sum; bool missing; } seen_field;
+typedef struct seen_field {
+    double min, max, sum;
+    bool missing;
+} seen_field;
 
 static seen_field look_at_field(const grd_field *f, const void *data, const grd_shape *shape, grd_field_stats *t)
 {
     seen_field got = { INFINITY, -INFINITY, 0, false };
-    int64_t n = grd_count(shape), channels = grd_is_picture(f) && shape->rank == 3 && shape->dim[0] <= GRD_STAT_CHANNELS ? shape->dim[0] : 1;
+    int64_t n = grd_count(shape),
+            channels = grd_is_picture(f) && shape->rank == 3 && shape->dim[0] <= GRD_STAT_CHANNELS ? shape->dim[0] : 1;
     t->channels = channels > t->channels ? (int)channels : t->channels;
     widen(t, shape);
     for (int c = 0; c < channels; c++)

@@ -1,9 +1,9 @@
 /* Suspects by confident learning (Northcutt, Jiang, Chuang 2021): a quick model tells each sample's class without having seen it
  * (5 folds); where it is surer of another class than of the label, the label is suspect.
  *
- * The quick model is ridge regression on one-hot labels, in closed form, of fixed random features: of pictures what random patches
- * of other pictures find in each of 3 x 3 regions (Coates, Ng 2011), of tables the columns and random cosines of them (Rahimi,
- * Recht 2007), of texts the hashed tokens. Each fold's sums are made once; a fold is left out by subtracting them. */
+ * The quick model is ridge regression on one-hot labels, in closed form, of fixed random features: of pictures what random
+ * patches of other pictures find in each of 3 x 3 regions (Coates, Ng 2011), of tables the columns and random cosines of them
+ * (Rahimi, Recht 2007), of texts the hashed tokens. Each fold's sums are made once; a fold is left out by subtracting them. */
 #define _GNU_SOURCE
 #include "data/inspect.h"
 
@@ -13,30 +13,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDS = 5, CHUNK = 512, PATCH = 5, REGIONS = 3, MOST_LINEAR = 1024, LEAST = 50, MOST_CLASSES = 1000, LAMBDAS = 3, ROWS = 4,
+enum { FOLDS = 5, CHUNK = 512, PATCH = 5, REGIONS = 3, MOST_LINEAR = 1024, LEAST = 50, MOST_CLASSES = 1000, LAMBDAS = 5, ROWS = 4,
        LANES = 8 };
 enum { FILTERS = 112, FEW_FILTERS = 32, COSINES = 384, FEW_COSINES = 128, MANY = 4000 }; /* few for less than MANY samples */
-static const double lambda[LAMBDAS] = { 1e-1, 1e-2, 1e-3 }; /* beside a diagonal of ones */
+static const double lambda[LAMBDAS] = { 10, 1, 1e-1, 1e-2, 1e-3 }; /* beside a diagonal of ones */
 #define THRESHOLD 0.2f /* of a filter's response to a patch: their cosine */
 
 typedef struct quick {
     grd_report *r;
-    int64_t n, *who;              /* samples with a label, ordered by fold */
+    int64_t n, *who; /* samples with a label, ordered by fold */
     int64_t begin[FOLDS + 1];
-    int64_t in, size, classes;    /* numbers of a row, of its random features (a multiple of LANES), classes */
-    float *mean, *scale;          /* [in] of the rows */
-    int patch, pixels;            /* of pictures: side, numbers of a patch */
-    int drawn;                    /* how many filters, or cosines */
-    float *filter;                /* [pixels][drawn], or [in][drawn] */
-    float *phase;                 /* [drawn] */
-    float *phi;                   /* [CHUNK][size] */
-    int64_t first, count;         /* the chunk: of who */
+    int64_t in, size, classes; /* numbers of a row, of its random features (a multiple of LANES), classes */
+    float *mean, *scale;       /* [in] of the rows */
+    int patch, pixels;         /* of pictures: side, numbers of a patch */
+    int drawn;                 /* how many filters, or cosines */
+    float *filter;             /* [pixels][drawn], or [in][drawn] */
+    float *phase;              /* [drawn] */
+    float *phi;                /* [CHUNK][size] */
+    int64_t first, count;      /* the chunk: of who */
     double *gram[FOLDS + 1], *right[FOLDS + 1], *sum[FOLDS + 1]; /* [size,size], [size,classes], [size]; the last: of all */
-    double *total;                /* [FOLDS + 1][classes] */
+    double *total;                                               /* [FOLDS + 1][classes] */
     double *system[FOLDS], *solution[FOLDS];
     float *weight[FOLDS], *bias[FOLDS]; /* [size][classes], [classes] */
     double at_lambda;
-    int32_t *predicted;           /* [n] */
+    int32_t *predicted;             /* [n] */
     float *of_label, *of_predicted; /* [n]: probabilities */
 } quick;
 
@@ -175,7 +175,8 @@ static void draw_filters(quick *q)
     float picture[16 * 16 * 4], patch[PATCH * PATCH * 4];
     for (int k = 0; k < q->drawn; k++) {
         for (int attempt = 0; attempt < 20; attempt++) {
-            const float *row = q->r->features.row + q->who[(int64_t)(uniform((uint64_t)k, (uint64_t)attempt, 0) * (double)q->n)] * q->in;
+            const float *row =
+                q->r->features.row + q->who[(int64_t)(uniform((uint64_t)k, (uint64_t)attempt, 0) * (double)q->n)] * q->in;
             for (int64_t e = 0; e < q->in; e++)
                 picture[e] = clean(q, row, e);
             int y = (int)(uniform((uint64_t)k, (uint64_t)attempt, 1) * (p->height - q->patch + 1));
@@ -205,7 +206,10 @@ static void draw_cosines(quick *q)
 /* ---- sums ---- */
 
 /* Rows begin..end-1, in blocks of ROWS, of the chunk's phi' phi from the diagonal on, into the fold's. */
-typedef struct product { const quick *q; double *gram; } product;
+typedef struct product {
+    const quick *q;
+    double *gram;
+} product;
 
 static void gram_rows(void *ctx, int64_t begin, int64_t end)
 {
@@ -265,8 +269,8 @@ static grd_status make_sums(quick *q)
 
 /* ---- solving ---- */
 
-/* Cholesky of the upper part in place, and both substitutions. A pivot that is not positive (it cannot be but by rounding) counts as
- * one of lambda's size. */
+/* Cholesky of the upper part in place, and both substitutions. A pivot that is not positive (it cannot be but by rounding)
+ * counts as one of lambda's size. */
 static void solve_system(double *a, int64_t n, double *s, int64_t classes, double least)
 {
     for (int64_t k = 0; k < n; k++) {
@@ -334,7 +338,10 @@ static void solve_fold(quick *q, int fold)
         }
 }
 
-typedef struct folds { quick *q; int first; } folds;
+typedef struct folds {
+    quick *q;
+    int first;
+} folds;
 
 static void solve_folds(void *ctx, int64_t begin, int64_t end)
 {
@@ -345,7 +352,10 @@ static void solve_folds(void *ctx, int64_t begin, int64_t end)
 
 /* ---- predicting ---- */
 
-typedef struct predicting { quick *q; int fold; } predicting;
+typedef struct predicting {
+    quick *q;
+    int fold;
+} predicting;
 
 static void predict_rows(void *ctx, int64_t begin, int64_t end)
 {
@@ -405,7 +415,7 @@ static grd_status predict(quick *q)
     grd_parallel_for(q->r->ctx->threads, FOLDS, 1, solve_folds, &all);
     for (int fold = 0; fold < FOLDS; fold++) {
         right += predict_fold(q, fold);
-        GRD_TRY(grd_report_progress(q->r, "quick model", q->n + (5 + fold) * q->n / 10, 2 * q->n));
+        GRD_TRY(grd_report_progress(q->r, "quick model", q->n + (LAMBDAS + fold) * q->n / 10, 2 * q->n));
     }
     q->r->model_accuracy = (double)right / (double)q->n;
     return grd_report_progress(q->r, "quick model", 2 * q->n, 2 * q->n);
@@ -462,7 +472,8 @@ static void deal_folds(quick *q)
     const grd_report *r = q->r;
     for (int fold = 0; fold < FOLDS; fold++) {
         for (int64_t i = 0; i < r->n; i++)
-            if (r->seen[i].label >= 0 && !(r->seen[i].flags & GRD_SEEN_UNREADABLE) && r->seen[i].hash[0] % FOLDS == (uint64_t)fold)
+            if (r->seen[i].label >= 0 && !(r->seen[i].flags & GRD_SEEN_UNREADABLE) &&
+                r->seen[i].hash[0] % FOLDS == (uint64_t)fold)
                 q->who[q->n++] = i;
         q->begin[fold + 1] = q->n;
     }
@@ -497,7 +508,8 @@ static grd_status allocate(quick *q)
     q->predicted = GRD_NEW_N(host, int32_t, q->n);
     q->of_label = GRD_NEW_N(host, float, q->n);
     q->of_predicted = GRD_NEW_N(host, float, q->n);
-    bool whole = q->mean && q->scale && q->filter && q->phase && q->phi && q->total && q->predicted && q->of_label && q->of_predicted;
+    bool whole =
+        q->mean && q->scale && q->filter && q->phase && q->phi && q->total && q->predicted && q->of_label && q->of_predicted;
     for (int k = 0; k <= FOLDS && whole; k++) {
         q->gram[k] = GRD_NEW_N(host, double, q->size * q->size);
         q->right[k] = GRD_NEW_N(host, double, q->size * q->classes);
@@ -517,7 +529,8 @@ static grd_status allocate(quick *q)
 static void release(quick *q)
 {
     grd_host *host = q->r->host;
-    void *const owned[] = { q->who, q->mean, q->scale, q->filter, q->phase, q->phi, q->total, q->predicted, q->of_label, q->of_predicted };
+    void *const owned[] = { q->who, q->mean,  q->scale,     q->filter,   q->phase,
+                            q->phi, q->total, q->predicted, q->of_label, q->of_predicted };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         grd_free(host, owned[i]);
     for (int k = 0; k <= FOLDS; k++) {

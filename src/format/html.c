@@ -15,13 +15,18 @@ static const char style[] =
     "th{border-bottom:1px solid #bbb;font-weight:600}td{border-bottom:1px solid #eee;overflow-wrap:anywhere}"
     "figure{display:inline-block;margin:2px 5px 4px 0;vertical-align:top;max-width:150px}"
     "figcaption{font-size:11px;line-height:1.25;color:#555;overflow-wrap:anywhere}img{image-rendering:pixelated;display:block}"
-    ".error{color:#b00020;font-weight:600}.warning{color:#b45f06;font-weight:600}.note{color:#0b5394}.small{font-size:12px;color:#555}";
+    ".error{color:#b00020;font-weight:600}.warning{color:#b45f06;font-weight:600}.note{color:#0b5394}.small{font-size:12px;color:"
+    "#555}";
 
 void grd_html_escape(grd_bytes *out, const char *text)
 {
     for (size_t n; *text; text += n) {
         n = grd_utf8_length(text, strlen(text));
-        const char *entity = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : NULL;
+        const char *entity = *text == '<'   ? "&lt;"
+                             : *text == '>' ? "&gt;"
+                             : *text == '&' ? "&amp;"
+                             : *text == '"' ? "&quot;"
+                                            : NULL;
         if (entity)
             grd_bytes_text(out, entity);
         else if (!n || ((unsigned char)*text < 32 && *text != '\n'))
@@ -42,7 +47,10 @@ void grd_html_begin(grd_bytes *out, const char *title)
     grd_html_tag(out, "h1", title);
 }
 
-void grd_html_end(grd_bytes *out) { grd_bytes_text(out, "</body></html>\n"); }
+void grd_html_end(grd_bytes *out)
+{
+    grd_bytes_text(out, "</body></html>\n");
+}
 
 void grd_html_tag(grd_bytes *out, const char *tag, const char *text)
 {
@@ -60,7 +68,10 @@ void grd_html_table(grd_bytes *out, const char *const *head, int n)
         grd_html_tag(out, "th", head[i]);
 }
 
-void grd_html_row(grd_bytes *out) { grd_bytes_text(out, "<tr>"); }
+void grd_html_row(grd_bytes *out)
+{
+    grd_bytes_text(out, "<tr>");
+}
 
 void grd_html_cell(grd_bytes *out, const char *format, ...)
 {
@@ -72,7 +83,10 @@ void grd_html_cell(grd_bytes *out, const char *format, ...)
     grd_html_tag(out, "td", text);
 }
 
-void grd_html_table_end(grd_bytes *out) { grd_bytes_text(out, "</table>\n"); }
+void grd_html_table_end(grd_bytes *out)
+{
+    grd_bytes_text(out, "</table>\n");
+}
 
 /* ---- pictures ---- */
 
@@ -88,7 +102,8 @@ static void put_base64(grd_bytes *out, const uint8_t *data, size_t size)
     }
 }
 
-grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, const uint8_t *pixels, int scale, const char *caption)
+grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, const uint8_t *pixels, int scale,
+                           const char *caption)
 {
     void *png;
     size_t size;
@@ -111,8 +126,8 @@ enum { COLOURS = sizeof colours / sizeof *colours, HEIGHT = 140, WIDEST = 1000 }
 
 static void put_bar_name(grd_bytes *out, double x, const char *name)
 {
-    grd_bytes_print(out, "<text x=\"%.1f\" y=\"%d\" font-size=\"11\" text-anchor=\"end\" transform=\"rotate(-40 %.1f %d)\">", x, HEIGHT + 14, x,
-                    HEIGHT + 14);
+    grd_bytes_print(out, "<text x=\"%.1f\" y=\"%d\" font-size=\"11\" text-anchor=\"end\" transform=\"rotate(-40 %.1f %d)\">", x,
+                    HEIGHT + 14, x, HEIGHT + 14);
     grd_html_escape(out, name);
     grd_bytes_text(out, "</text>");
 }
@@ -122,11 +137,13 @@ void grd_html_bars(grd_bytes *out, const char *const *name, int n, const char *c
     double most = 0, wide = n ? fmin(26.0 * n_series, (double)WIDEST / n) : 0, left = name ? 60 : 4, bar = wide * 0.8 / n_series;
     for (int i = 0; i < n * n_series; i++)
         most = fmax(most, value[i]);
-    grd_bytes_print(out, "<svg width=\"%.0f\" height=\"%d\" font-family=\"sans-serif\">", left + wide * n + 10, HEIGHT + (name ? 80 : 8));
+    grd_bytes_print(out, "<svg width=\"%.0f\" height=\"%d\" font-family=\"sans-serif\">", left + wide * n + 10,
+                    HEIGHT + (name ? 80 : 8));
     for (int s = 0; s < n_series; s++)
         for (int i = 0; i < n; i++) {
             double high = most > 0 ? value[s * n + i] / most * (HEIGHT - 20) : 0;
-            grd_bytes_print(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%g</title></rect>",
+            grd_bytes_print(out,
+                            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%g</title></rect>",
                             left + wide * i + bar * s, HEIGHT - high, bar, high, colours[s % COLOURS], value[s * n + i]);
         }
     for (int i = 0; i < n && name; i++)

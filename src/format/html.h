@@ -16,7 +16,8 @@ void grd_html_cell(grd_bytes *out, const char *format, ...) GRD_PRINTF(2, 3);
 void grd_html_table_end(grd_bytes *out);
 
 /* pixels: [height][width][channels], 1 or 3; shown `scale` times as large. caption: NULL = none. Figures flow side by side. */
-grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, const uint8_t *pixels, int scale, const char *caption);
+grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, const uint8_t *pixels, int scale,
+                           const char *caption);
 
 /* Bars side by side, a colour a series: value [n_series][n]. name NULL: no names below. */
 void grd_html_bars(grd_bytes *out, const char *const *name, int n, const char *const *series, int n_series, const double *value);

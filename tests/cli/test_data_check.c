@@ -1,5 +1,5 @@
-/* `gradus data check` and `data stats` as a user runs them; and MNIST with planted faults: 1 % of the labels changed, 50 pictures of the
- * test part copied into the training part. All of MNIST with GRADUS_FULL set (`make check-suspects`), else 5,000 of it. */
+/* `gradus data check` and `data stats` as a user runs them; and MNIST with planted faults: 1 % of the labels changed, 50 pictures
+ * of the test part copied into the training part. All of MNIST with GRADUS_FULL set (`make check-suspects`), else 5,000 of it. */
 #define _GNU_SOURCE
 #include "helper_cli.h"
 
@@ -20,7 +20,10 @@ enum { SIDE = 28, PIXELS = SIDE * SIDE, HEAD = 16, LABEL_HEAD = 8, COPIES = 50 }
 
 /* ---- idx files ---- */
 
-typedef struct part { int n; uint8_t *images, *labels; } part; /* with their heads */
+typedef struct part {
+    int n;
+    uint8_t *images, *labels;
+} part; /* with their heads */
 
 static part new_part(int n)
 {
@@ -33,7 +36,10 @@ static part new_part(int n)
     return p;
 }
 
-static uint8_t *image(const part *p, int i) { return p->images + HEAD + (size_t)i * PIXELS; }
+static uint8_t *image(const part *p, int i)
+{
+    return p->images + HEAD + (size_t)i * PIXELS;
+}
 
 static void write_part(part *p, const char *name)
 {
@@ -46,7 +52,10 @@ static void write_part(part *p, const char *name)
     free(p->labels);
 }
 
-static uint32_t next(uint32_t *seed) { return (*seed = *seed * 1664525u + 1013904223u) >> 8; }
+static uint32_t next(uint32_t *seed)
+{
+    return (*seed = *seed * 1664525u + 1013904223u) >> 8;
+}
 
 /* Noise on a bright block whose place is the class. */
 static part made_up(int n, uint32_t seed)
@@ -79,9 +88,8 @@ static const json_t *found(const json_t *report, const char *rule)
 {
     size_t i;
     const json_t *f;
-    json_array_foreach(json_object_get(report, "findings"), i, f)
-        if (strcmp(json_string_value(json_object_get(f, "rule")), rule) == 0)
-            return f;
+    json_array_foreach(json_object_get(report, "findings"), i,
+                       f) if (strcmp(json_string_value(json_object_get(f, "rule")), rule) == 0) return f;
     return NULL;
 }
 
@@ -215,9 +223,9 @@ static int hits(const json_t *report, const bool *changed, size_t most)
     int n = 0;
     size_t i;
     const json_t *s;
-    json_array_foreach(json_object_get(report, "suspects"), i, s)
-        if (i < most && strcmp(json_string_value(json_object_get(s, "set")), "train") == 0)
-            n += changed[atoi(json_string_value(json_object_get(s, "name")))];
+    json_array_foreach(json_object_get(report, "suspects"), i,
+                       s) if (i < most && strcmp(json_string_value(json_object_get(s, "set")), "train") == 0) n +=
+        changed[atoi(json_string_value(json_object_get(s, "name")))];
     return n;
 }
 
@@ -254,8 +262,8 @@ static void planted_faults_of_mnist_are_found(void **state)
         assert_true(lists(f, "train", k * (n / COPIES)) && lists(f, "test", k * (n_test / COPIES)));
     int right = hits(report, changed, (size_t)(n / 50));
     double seconds = json_number_value(json_object_get(report, "seconds"));
-    print_message("%d of %d changed labels among the first %d suspects; quick model %.1f %% right; %.1f s\n", right, n / 100, n / 50,
-                  100 * json_number_value(json_object_get(report, "model_accuracy")), seconds);
+    print_message("%d of %d changed labels among the first %d suspects; quick model %.1f %% right; %.1f s\n", right, n / 100,
+                  n / 50, 100 * json_number_value(json_object_get(report, "model_accuracy")), seconds);
     assert_true(right * 100 >= n / 100 * 80);
     assert_true(n < 60000 || seconds < 180);
     json_decref(report);

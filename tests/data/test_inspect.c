@@ -15,10 +15,24 @@
 /* ---- pictures: 3 classes, noise of their own, a mask as large, a group of 4 neighbours ---- */
 
 enum { PICTURES = 600, TRAIN = 400, SIDE = 16, PIXELS = SIDE * SIDE, CLASSES = 3 };
-enum { BROKEN = 7, BAD_LABEL = 11, TWIN = 30, TWIN_OF = 31, BLANK = 60, LEAK = 90, LEAK_OF = 500, NEAR = 120, NEAR_OF = 121, SMALL_MASK = 150,
-       OTHER_GROUP = 200, CHANGED = 250 };
+enum {
+    BROKEN = 7,
+    BAD_LABEL = 11,
+    TWIN = 30,
+    TWIN_OF = 31,
+    BLANK = 60,
+    LEAK = 90,
+    LEAK_OF = 500,
+    NEAR = 120,
+    NEAR_OF = 121,
+    SMALL_MASK = 150,
+    OTHER_GROUP = 200,
+    CHANGED = 250
+};
 
-typedef struct faults { bool on; } faults;
+typedef struct faults {
+    bool on;
+} faults;
 static const grd_option fault_options[] = { GRD_FLAG(faults, on, "with faults"), GRD_END };
 
 static grd_status open_pictures(void **state, const void *options, grd_ctx *ctx)
@@ -47,7 +61,10 @@ static int picture_fields(const void *state, grd_field *out, int max)
     return 4;
 }
 
-static int class_of(int64_t i) { return (int)(i % CLASSES); }
+static int class_of(int64_t i)
+{
+    return (int)(i % CLASSES);
+}
 
 static void draw(int64_t i, uint8_t *pixels)
 {
@@ -93,8 +110,12 @@ static void name_picture(const void *state, int64_t i, char *text, size_t size)
     snprintf(text, size, "pictures/%d.png", (int)i);
 }
 
-static const grd_source pictures = { "planted", "pictures with faults", fault_options, sizeof(faults), open_pictures, count_pictures,
-                                     picture_fields, get_picture, NULL, NULL, name_picture, NULL };
+static const grd_source pictures = { "planted",      "pictures with faults",
+                                     fault_options,  sizeof(faults),
+                                     open_pictures,  count_pictures,
+                                     picture_fields, get_picture,
+                                     NULL,           NULL,
+                                     name_picture,   NULL };
 
 static grd_status check_pictures(grd_ctx *ctx, bool wrong, grd_report **report)
 {
@@ -144,7 +165,10 @@ static void finds(const grd_report *r, const char *rule, int level, const int *s
 }
 #define LIST(...) ((const int[]){ __VA_ARGS__, -1 })
 
-static grd_ctx *open_ctx(int threads) { return grd_open(&(grd_opts){ .threads = threads }); }
+static grd_ctx *open_ctx(int threads)
+{
+    return grd_open(&(grd_opts){ .threads = threads });
+}
 
 static void every_planted_fault_is_found_and_named(void **state)
 {
@@ -258,7 +282,8 @@ static void check_table(grd_ctx *ctx, bool classes, int64_t columns, grd_report 
     grd_field field[] = { { .name = "x", .shape = { 1, { columns } } }, { .name = "y" } };
     if (classes)
         field[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .classes = 2 };
-    ok(ctx, grd_dataset_from_arrays(ctx, ROWS, 2, field, (const void *const[]){ packed, classes ? (const void *)label : y }, true, &table));
+    ok(ctx, grd_dataset_from_arrays(ctx, ROWS, 2, field, (const void *const[]){ packed, classes ? (const void *)label : y }, true,
+                                    &table));
     ok(ctx, grd_data_check(ctx, &(grd_check_set){ "train", table }, 1, NULL, r));
 }
 
@@ -300,6 +325,85 @@ static void gaps_outliers_and_constant_columns_are_found(void **state)
     grd_close(ctx);
 }
 
+enum { WRONG_EVERY = 50 }; /* every so many-th label is changed */
+
+/* Of the changed labels 80 % are among twice as many suspects. */
+static void are_first(const grd_report *r, int64_t n)
+{
+    const grd_suspect *s;
+    int64_t wrong = n / WRONG_EVERY, hits = 0, listed = grd_report_suspects(r, &s);
+    for (int64_t i = 0; i < listed && i < 2 * wrong; i++)
+        hits += s[i].sample % WRONG_EVERY == 0;
+    assert_true(hits * 10 >= wrong * 8);
+}
+
+static void changed_labels_of_a_table_are_suspects(void **state)
+{
+    (void)state;
+    grd_ctx *ctx = open_ctx(1);
+    grd_report *r;
+    grd_dataset *set;
+    static float x[ROWS * 2];
+    static int32_t label[ROWS];
+    uint32_t bits[4];
+    for (int i = 0; i < ROWS; i++) { /* a ring around a disc: no line tells them apart */
+        grd_random4(&(grd_key){ .seed = 5 }, (uint64_t)i, 0, bits);
+        double angle = 6.2831853 * grd_uniform(bits[0]), radius = grd_uniform(bits[1]) + (i % 2 ? 2 : 0);
+        x[2 * i] = (float)(1000 + radius * cos(angle));
+        x[2 * i + 1] = (float)(radius * sin(angle));
+        label[i] = i % WRONG_EVERY == 0 ? 1 - i % 2 : i % 2;
+    }
+    const grd_field field[] = { { .name = "x", .shape = { 1, { 2 } } }, { .name = "label", .dtype = GRD_I32, .classes = 2 } };
+    ok(ctx, grd_dataset_from_arrays(ctx, ROWS, 2, field, (const void *const[]){ x, label }, true, &set));
+    ok(ctx, grd_data_check(ctx, &(grd_check_set){ "train", set }, 1, NULL, &r));
+    are_first(r, ROWS);
+    grd_close(ctx);
+}
+
+static int text_fields(const void *state, grd_field *out, int max)
+{
+    (void)state;
+    if (max < 2)
+        return 0;
+    out[0] = (grd_field){ .name = "text", .dtype = GRD_I32, .shape = { 1, { -1 } } };
+    out[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .classes = 2 };
+    return 2;
+}
+
+/* 10 to 40 words of 500; those of class 1 are rather the later ones. */
+static grd_status get_text(const void *state, int64_t i, grd_sample *out)
+{
+    (void)state;
+    uint32_t bits[4];
+    int32_t class = (int32_t)(i % 2);
+    const int64_t n = 10 + i * 7 % 31;
+    int32_t *word = grd_sample_room(out, 0, &(grd_shape){ 1, { n } });
+    if (!word)
+        return GRD_ERR_MEMORY;
+    for (int64_t k = 0; k < n; k++) {
+        grd_random4(&(grd_key){ .seed = 6 }, (uint64_t)i, (uint64_t)k, bits);
+        word[k] = (int32_t)(500 * pow(grd_uniform(bits[0]), class ? 0.5 : 2));
+    }
+    *(int32_t *)out->data[1] = i % WRONG_EVERY == 0 ? 1 - class : class;
+    return GRD_OK;
+}
+
+static const grd_source texts = { "texts", "words", fault_options, sizeof(faults), open_pictures, count_pictures,
+                                  text_fields, get_text, NULL, NULL, NULL, NULL };
+
+static void changed_labels_of_texts_are_suspects(void **state)
+{
+    (void)state;
+    grd_ctx *ctx = open_ctx(1);
+    grd_report *r;
+    grd_dataset *set;
+    ok(ctx, grd_dataset_open_source(ctx, &texts, &(faults){ false }, &set));
+    ok(ctx, grd_data_check(ctx, &(grd_check_set){ "train", set }, 1, NULL, &r));
+    are_first(r, PICTURES);
+    assert_int_equal(grd_report_count(r, GRD_FINDING_ERROR), 0);
+    grd_close(ctx);
+}
+
 static void a_nearly_empty_class_is_found(void **state)
 {
     (void)state;
@@ -338,23 +442,27 @@ static void json_is_as_promised(void **state)
     json_t *all = json_loads(text, 0, NULL), *item;
     assert_non_null(all);
     assert_true(json_array_size(json_object_get(all, "findings")) >= 9);
-    json_array_foreach(json_object_get(all, "findings"), i, item) {
+    json_array_foreach(json_object_get(all, "findings"), i, item)
+    {
         const char *rule, *level;
         json_t *samples, *sets;
         int count;
-        assert_int_equal(json_unpack(item, "{s:s, s:s, s:i, s:o, s:o}", "rule", &rule, "level", &level, "count", &count, "samples",
-                                     &samples, "sets", &sets), 0);
+        assert_int_equal(json_unpack(item, "{s:s, s:s, s:i, s:o, s:o}", "rule", &rule, "level", &level, "count", &count,
+                                     "samples", &samples, "sets", &sets),
+                         0);
         assert_true(strcmp(level, "error") == 0 || strcmp(level, "warning") == 0 || strcmp(level, "note") == 0);
         assert_int_equal(json_array_size(samples), json_array_size(sets));
         if (strcmp(rule, "unreadable") == 0)
             assert_string_equal(json_string_value(json_array_get(samples, 0)), "pictures/7.png");
     }
-    json_array_foreach(json_object_get(all, "suspects"), i, item) {
+    json_array_foreach(json_object_get(all, "suspects"), i, item)
+    {
         const char *name;
         int label, predicted;
         double score;
-        assert_int_equal(json_unpack(item, "{s:s, s:i, s:i, s:f}", "name", &name, "label", &label, "predicted", &predicted, "score",
-                                     &score), 0);
+        assert_int_equal(
+            json_unpack(item, "{s:s, s:i, s:i, s:f}", "name", &name, "label", &label, "predicted", &predicted, "score", &score),
+            0);
     }
     const json_t *train = json_array_get(json_object_get(all, "sets"), 0);
     assert_int_equal(json_integer_value(json_object_get(train, "samples")), TRAIN);
@@ -450,6 +558,8 @@ int main(void)
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(a_column_that_tells_the_target_is_a_leak),
         cmocka_unit_test(gaps_outliers_and_constant_columns_are_found),
+        cmocka_unit_test(changed_labels_of_a_table_are_suspects),
+        cmocka_unit_test(changed_labels_of_texts_are_suspects),
         cmocka_unit_test(a_nearly_empty_class_is_found),
         cmocka_unit_test(json_is_as_promised),
         cmocka_unit_test(the_page_stands_alone_and_lists_stand_beside),
