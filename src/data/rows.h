@@ -10,6 +10,8 @@
     X(fashion_mnist)   \
     X(mnist)           \
     X(csv)             \
+    X(npy)             \
+    X(npz)             \
     X(text)            \
     X(labelled_text)   \
     X(parallel_text)   \
