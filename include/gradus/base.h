@@ -115,8 +115,8 @@ enum {
     GRD_OPTION_INVERTED = 1, /* a flag whose default is true, stored as its opposite */
     GRD_OPTION_CAN_OFF = 2,  /* the word `off` is accepted in config; resolves to 0 */
     GRD_OPTION_REQUIRED = 4, /* no default: must be given */
-    GRD_OPTION_PARTS = 8     /* TEXT of a source that has an option `part`: only with "{part}" in it are there other parts than train; of
-                              another type: or if it is given */
+    GRD_OPTION_PARTS = 8     /* of a source that has an option `part`: TEXT: only with "{part}" in it are there other parts than
+                                train; of another type: or if it is given */
 };
 
 typedef struct grd_option {

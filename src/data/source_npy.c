@@ -60,8 +60,8 @@ static grd_status describe(state *s, const char *name, const grd_npy *npy, const
     if (npy->rank < 1 || npy->rank - 1 > GRD_MAX_RANK - 1)
         return grd_fail(host, GRD_ERR_DATA, "%s: %d dimensions, expected 1 to %d: samples first", where, npy->rank, GRD_MAX_RANK);
     if (s->n_fields && npy->dim[0] != s->n)
-        return grd_fail(host, GRD_ERR_DATA, "%s: %lld samples, field \"%s\" has %lld", where, (long long)npy->dim[0], s->field[0].name,
-                        (long long)s->n);
+        return grd_fail(host, GRD_ERR_DATA, "%s: %lld samples, field \"%s\" has %lld", where, (long long)npy->dim[0],
+                        s->field[0].name, (long long)s->n);
     if (npy->count == 0)
         return grd_fail(host, GRD_ERR_DATA, "%s: an empty array", where);
     s->n = npy->dim[0];
@@ -82,7 +82,8 @@ static grd_status find_classes(state *s, int f, int64_t given, const char *where
     for (int64_t i = 0; i < n; i++) {
         if (label[i] < 0 || (given && label[i] >= given))
             return grd_fail(s->host, GRD_ERR_DATA, "%s: sample %lld: label %d, expected 0..%lld", where,
-                            (long long)(i / grd_count(&s->field[f].shape)), (int)label[i], given ? (long long)given - 1 : (long long)INT32_MAX);
+                            (long long)(i / grd_count(&s->field[f].shape)), (int)label[i],
+                            given ? (long long)given - 1 : (long long)INT32_MAX);
         most = label[i] > most ? label[i] : most;
     }
     s->field[f].classes = given ? given : most + 1;
@@ -269,6 +270,8 @@ static const grd_option npz_options[] = {
     { .name = row_name, .doc = row_doc, .options = row_options, .options_size = sizeof(opts), .open = row_open,           \
       .length = length, .fields = fields, .get = get, .close = close_arrays, .name_of = name_of, .peek = peek }
 
-const grd_source grd_source_npy = ROW("npy", "NumPy's arrays in files: bytes stay u8, other integers become i32, floats f32; samples "
-                                      "are the first dimension.", npy_options, open_npy);
+const grd_source grd_source_npy = ROW("npy",
+                                      "NumPy's arrays in files: bytes stay u8, other integers become i32, floats f32; samples "
+                                      "are the first dimension.",
+                                      npy_options, open_npy);
 const grd_source grd_source_npz = ROW("npz", "NumPy's arrays in one .npz, likewise.", npz_options, open_npz);

@@ -42,8 +42,9 @@ static void what_was_learned_is_written_once_and_read_by_what_goes_on(void **sta
     char *after = read_text("runs/r/train/transforms.json", NULL);
     assert_string_equal(before, after);
     write_table(0);
-    write_text("runs/r/train/transforms.json", "[{\"transform\": \"impute\", \"learned\": {\"value\": [0, 0]}},"
-                                               " {\"transform\": \"standardize\", \"learned\": {\"mean\": [900, 0], \"std\": [1, 1]}}]");
+    write_text("runs/r/train/transforms.json",
+               "[{\"transform\": \"impute\", \"learned\": {\"value\": [0, 0]}},"
+               " {\"transform\": \"standardize\", \"learned\": {\"mean\": [900, 0], \"std\": [1, 1]}}]");
     second = gradus("eval runs/r split=val");
     assert_int_equal(second.code, 0);
     assert_string_not_equal(first.out, second.out);
@@ -102,6 +103,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave_folder)
     const struct CMUnitTest tests[] = { TEST(what_was_learned_is_written_once_and_read_by_what_goes_on),
-                                        TEST(other_transforms_than_the_run_was_begun_with_are_refused), TEST(recipes_fit_their_data) };
+                                        TEST(other_transforms_than_the_run_was_begun_with_are_refused),
+                                        TEST(recipes_fit_their_data) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

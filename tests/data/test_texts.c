@@ -23,7 +23,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void put_text(const char *name, const char *text) { put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text)); }
+static void put_text(const char *name, const char *text)
+{
+    put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text));
+}
 
 /* Each % in `text` becomes the folder. */
 static char *spec_of(const char *text)
@@ -242,18 +245,25 @@ static void translations_go_line_by_line(void **state)
 static void what_does_not_fit_is_refused_with_a_sentence(void **state)
 {
     (void)state;
-    static const struct { const char *source, *text, *options, *message; grd_status status; } wrong[] = {
+    static const struct { const char *source, *text, *options, *message; grd_status status;
+    } wrong[] = {
         { "labelled_text", "label\ttext\n1\ta\n", "text=body", "text: no column \"body\"", GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n1\ta\n", "text=label", "text and label are both column 1", GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n", "", "w.txt: no texts", GRD_ERR_DATA },
         { "labelled_text", "label\ttext\n1\n", "", "line 2: 1 column", GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "separator=;;", "separator: \";;\", expected one character or tab", GRD_ERR_ARG },
-        { "labelled_text", "label\ttext\n1\ta\n", "max_vocab=2", "max_vocab: 2, expected more than the 2 special tokens", GRD_ERR_ARG },
-        { "labelled_text", "label\ttext\n1\ta\n", "tokenizer=bpe max_vocab=100", "max_vocab: 100, expected at least 258", GRD_ERR_ARG },
+        { "labelled_text", "label\ttext\n1\ta\n", "separator=;;", "separator: \";;\", expected one character or tab",
+          GRD_ERR_ARG },
+        { "labelled_text", "label\ttext\n1\ta\n", "max_vocab=2", "max_vocab: 2, expected more than the 2 special tokens",
+          GRD_ERR_ARG },
+        { "labelled_text", "label\ttext\n1\ta\n", "tokenizer=bpe max_vocab=100", "max_vocab: 100, expected at least 258",
+          GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/w.txt", "w.txt: expected a JSON list of texts: ", GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/twice.json", "twice.json: item 2: \"<pad>\" stands there twice", GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1: expected a token's text", GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/few.json", "few.json: no token <unk>, which is needed here", GRD_ERR_DATA },
+        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/twice.json", "twice.json: item 2: \"<pad>\" stands there twice",
+          GRD_ERR_FORMAT },
+        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1: expected a token's text",
+          GRD_ERR_FORMAT },
+        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/few.json", "few.json: no token <unk>, which is needed here",
+          GRD_ERR_DATA },
         { "labelled_text", "label\ttext\n1\ta\n", "part=val", "does not hold {part}: there is no part val", GRD_ERR_ARG },
         { "text", "abc", "", "length: 0: windows need a length", GRD_ERR_ARG },
         { "text", "abc", "length=3", "3 tokens, expected at least 4: a window of length 3 and its last target", GRD_ERR_DATA },
@@ -267,7 +277,8 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
     put_text("few.json", "[\"<pad>\", \"a\"]");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char spec[400];
-        snprintf(spec, sizeof spec, "%s=%%/w.txt %s", strcmp(wrong[i].source, "parallel_text") == 0 ? "from" : "file", wrong[i].options);
+        snprintf(spec, sizeof spec, "%s=%%/w.txt %s", strcmp(wrong[i].source, "parallel_text") == 0 ? "from" : "file",
+                 wrong[i].options);
         put_text("w.txt", wrong[i].text);
         fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, wrong[i].source, spec_of(spec), &d));
     }
@@ -282,10 +293,12 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
 static void refused_allocations_leak_and_crash_nothing(void **state)
 {
     (void)state;
-    static const char *const each[][2] = {
-        { "labelled_text", "file=%/{part}.tsv part=val" }, { "labelled_text", "file=%/{part}.tsv part=val tokenizer=bpe max_vocab=260" },
-        { "labelled_text", "file=%/{part}.tsv vocab=%/v.json" }, { "text", "file=%/t.txt length=3 parts=[0.5,0.3,0.2]" },
-        { "text", "file=%/t.txt lines=true" }, { "parallel_text", "from=%/t.txt to=%/t.txt" } };
+    static const char *const each[][2] = { { "labelled_text", "file=%/{part}.tsv part=val" },
+                                           { "labelled_text", "file=%/{part}.tsv part=val tokenizer=bpe max_vocab=260" },
+                                           { "labelled_text", "file=%/{part}.tsv vocab=%/v.json" },
+                                           { "text", "file=%/t.txt length=3 parts=[0.5,0.3,0.2]" },
+                                           { "text", "file=%/t.txt lines=true" },
+                                           { "parallel_text", "from=%/t.txt to=%/t.txt" } };
     put_text("train.tsv", "label\ttext\ngood\tThe cat, the \"dog\"!\nbad\tthe cat\nbad\t...\n");
     put_text("val.tsv", "label\ttext\nbad\tthe cow\n");
     put_text("v.json", "[\"<pad>\", \"<unk>\", \"the\"]");
