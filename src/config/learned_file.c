@@ -86,8 +86,10 @@ grd_status grd_learned_transform(grd_learned_list *l, const grd_dataset *base, c
     GRD_TRY(grd_dataset_transform(base, spec, out));
     grd_status status = GRD_OK;
     if (l->old && grd_dataset_learned(*out, NULL, 0) > 0)
-        status = grd_fail(l->host, GRD_ERR_DATA, "%s: the run was begun with other transforms: it knows nothing that \"%s\" learned as "
-                                                 "number %d of those that learn", l->path, spec, (int)json_array_size(l->now) + 1);
+        status = grd_fail(l->host, GRD_ERR_DATA,
+                          "%s: the run was begun with other transforms: it knows nothing that \"%s\" learned as "
+                          "number %d of those that learn",
+                          l->path, spec, (int)json_array_size(l->now) + 1);
     if (status == GRD_OK)
         status = note_new(l, *out, spec);
     if (status != GRD_OK) {

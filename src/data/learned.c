@@ -43,7 +43,8 @@ grd_status grd_learned_new(const grd_transform_open *call, int index, const char
     const grd_field *f = &call->in[index];
     *out = NULL;
     if (f->shape.rank && f->shape.dim[0] < 0)
-        return grd_fail(host, GRD_ERR_ARG, "field \"%s\": its first dimension varies: there are no channels to learn from", f->name);
+        return grd_fail(host, GRD_ERR_ARG, "field \"%s\": its first dimension varies: there are no channels to learn from",
+                        f->name);
     grd_learned *l = GRD_NEW(host, grd_learned);
     if (!l)
         return GRD_ERR_MEMORY;
@@ -68,7 +69,8 @@ static grd_status load_list(const json_t *root, grd_learned *l, int k)
         const json_t *item = json_array_get(list, (size_t)i);
         l->v[k][i] = json_number_value(item);
         if (!json_is_number(item) || !isfinite(l->v[k][i]))
-            return grd_fail(l->host, GRD_ERR_FORMAT, "what was learned: \"%s\": item %lld is no number", l->name[k], (long long)i);
+            return grd_fail(l->host, GRD_ERR_FORMAT, "what was learned: \"%s\": item %lld is no number", l->name[k],
+                            (long long)i);
     }
     return GRD_OK;
 }
@@ -97,7 +99,8 @@ int grd_learned_save(const void *self, char *text, size_t size)
 {
     const grd_learned *l = self;
     int at = 0;
-#define PUT(...) at += snprintf(text + ((size_t)at < size ? (size_t)at : size), (size_t)at < size ? size - (size_t)at : 0, __VA_ARGS__)
+#define PUT(...)                                                                                                                 \
+    at += snprintf(text + ((size_t)at < size ? (size_t)at : size), (size_t)at < size ? size - (size_t)at : 0, __VA_ARGS__)
     for (int k = 0; k < 2 && l->name[k]; k++) {
         PUT("%s\"%s\": [", k ? ", " : "{", l->name[k]);
         for (int64_t i = 0; i < l->n; i++)
@@ -133,8 +136,9 @@ grd_status grd_learned_pass(const grd_transform_open *call, int index, grd_learn
 
 grd_status grd_learned_nothing(const grd_transform_open *call, int index, int64_t channel)
 {
-    return grd_fail(&call->ctx->host, GRD_ERR_DATA, "column %lld of \"%s\" (from 0) has no number in the %lld samples of the training set",
-                    (long long)channel, call->in[index].name, (long long)grd_dataset_length(call->fit));
+    return grd_fail(&call->ctx->host, GRD_ERR_DATA,
+                    "column %lld of \"%s\" (from 0) has no number in the %lld samples of the training set", (long long)channel,
+                    call->in[index].name, (long long)grd_dataset_length(call->fit));
 }
 
 typedef struct moments { /* of what was seen of one channel */

@@ -24,8 +24,8 @@ void grd_learned_free(void *learned); /* NULL is allowed */
 typedef grd_status grd_learned_see(void *user, int64_t channel, const float *x, int64_t n);
 grd_status grd_learned_pass(const grd_transform_open *call, int index, grd_learned_see *see, void *user);
 
-/* Mean and population standard deviation of each channel into lists 0 and 1, in double, NaN left out. A channel without a number is
- * an error. */
+/* Mean and population standard deviation of each channel into lists 0 and 1, in double, NaN left out. A channel without a
+ * number is an error. */
 grd_status grd_learned_moments(const grd_transform_open *call, int index, grd_learned *learned);
 /* "column 3 of \"features\" has no number in the training set" */
 grd_status grd_learned_nothing(const grd_transform_open *call, int index, int64_t channel);

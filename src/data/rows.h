@@ -16,6 +16,8 @@
     X(file_list)       \
     X(keypoints)       \
     X(csv)             \
+    X(npy)             \
+    X(npz)             \
     X(text)            \
     X(labelled_text)   \
     X(parallel_text)   \

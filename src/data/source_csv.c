@@ -96,12 +96,14 @@ static const grd_option options[] = {
     GRD_TEXT(opts, target, NULL, "column that is to be predicted: field label, or target if it is a number"),
     GRD_TEXT(opts, features, NULL, "columns with commas between, by name or number from 1; default: all but target and group"),
     GRD_TEXT(opts, drop, NULL, "columns that are no features, instead"),
-    GRD_ENUM(opts, task, GRD_TABLE_AUTO, "auto|regression|classification", "auto: a target of numbers is regression, of texts classes"),
+    GRD_ENUM(opts, task, GRD_TABLE_AUTO, "auto|regression|classification",
+             "auto: a target of numbers is regression, of texts classes"),
     GRD_TEXT(opts, classes, NULL, "names of the classes in order, with commas between; default: those of train, sorted"),
     GRD_ENUM(opts, categories, 0, "index|onehot", "what becomes of features that are texts; a missing one: NaN, or zeros"),
     GRD_TEXT(opts, group, NULL, "column that becomes field group: equal cells, equal numbers"),
-    GRD_REALS(opts, binarize, NULL, "[0.3, 0.7]: the lowest 30 % of the target's values (of train's file) are class 0, those from 70 % on 1, "
-                                    "rows between are left out"),
+    GRD_REALS(opts, binarize, NULL,
+              "[0.3, 0.7]: the lowest 30 % of the target's values (of train's file) are class 0, those from 70 % on 1, "
+              "rows between are left out"),
     { "parts", GRD_OPTION_REALS, offsetof(opts, parts), 0, 0, 0, NULL, GRD_OPTION_PARTS,
       "fractions of the rows that are train, val, test, before binarize, in the order of numpy.random.permutation" },
     GRD_INT(opts, parts_seed, 0, 0, 4294967295.0, "of parts: numpy.random.seed"),
@@ -111,7 +113,8 @@ static const grd_option options[] = {
     GRD_FLAG(opts, trim, "blanks around cells do not count"),
     GRD_TEXT(opts, comment, NULL, "lines that begin with it are passed over"),
     GRD_TEXT(opts, decimal, ".", "decimal point: . or a comma"),
-    GRD_TEXT(opts, missing, NULL, "cells that stand for no value, besides empty ones, with commas between; default: NA,N/A,nan,NaN,null,?"),
+    GRD_TEXT(opts, missing, NULL,
+             "cells that stand for no value, besides empty ones, with commas between; default: NA,N/A,nan,NaN,null,?"),
     GRD_END,
 };
 

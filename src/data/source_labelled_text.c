@@ -173,7 +173,10 @@ static int fields(const void *self, grd_field *out, int max)
 {
     const state *s = self;
     if (max >= 2) {
-        out[0] = (grd_field){ .name = "text", .dtype = GRD_I32, .shape = { 1, { -1 } }, .hi = (double)grd_tokens_size(&s->tokens) - 1,
+        out[0] = (grd_field){ .name = "text",
+                              .dtype = GRD_I32,
+                              .shape = { 1, { -1 } },
+                              .hi = (double)grd_tokens_size(&s->tokens) - 1,
                               .pad = grd_tokens_special(&s->tokens, special[0]) };
         out[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .hi = (double)s->classes - 1, .classes = s->classes };
     }

@@ -133,7 +133,9 @@ static int fields(const void *self, grd_field *out, int max)
     static const char *const name[] = { "source", "target", "label" };
     for (int f = 0; f < 3 && max >= 3; f++) {
         const grd_tokens *t = &s->tokens[f ? TO : FROM];
-        out[f] = (grd_field){ .dtype = GRD_I32, .shape = { 1, { -1 } }, .hi = grd_tokens_size(t) - 1, .pad = grd_tokens_special(t, "<pad>") };
+        out[f] = (grd_field){
+            .dtype = GRD_I32, .shape = { 1, { -1 } }, .hi = grd_tokens_size(t) - 1, .pad = grd_tokens_special(t, "<pad>")
+        };
         snprintf(out[f].name, sizeof out[f].name, "%s", name[f]);
         if (f == 2) {
             out[f].classes = grd_tokens_size(t);
@@ -172,10 +174,12 @@ static const grd_option options[] = {
     GRD_ENUM(opts, part, 0, "train|val|test", "which part; the vocabularies are always those of train"),
     GRD_TEXT(opts, part_names, "train,val,test", "what {part} becomes"),
     GRD_INT(opts, length, 0, 0, 1e9, "sentences are cut off after so many tokens; 0: not"),
-    { "tokenizer", GRD_OPTION_ENUM, offsetof(opts, tokens.tokenizer), GRD_TOKENS_WORDS, 0, 0, GRD_TOKENIZERS, 0, "what a token is" },
+    { "tokenizer", GRD_OPTION_ENUM, offsetof(opts, tokens.tokenizer), GRD_TOKENS_WORDS, 0, 0, GRD_TOKENIZERS, 0,
+      "what a token is" },
     SIDE("from_vocab", vocab[FROM], 0, "JSON file with the vocabulary of `from`, instead of one fitted on train"),
     SIDE("to_vocab", vocab[TO], 0, "the same of `to`"),
-    { "max_vocab", GRD_OPTION_INT, offsetof(opts, tokens.max_vocab), 0, 0, 10000000, NULL, 0, "most tokens of each; 0: all, of bpe 8192" },
+    { "max_vocab", GRD_OPTION_INT, offsetof(opts, tokens.max_vocab), 0, 0, 10000000, NULL, 0,
+      "most tokens of each; 0: all, of bpe 8192" },
     { "min_count", GRD_OPTION_INT, offsetof(opts, tokens.min_count), 0, 0, 1e15, NULL, 0, "rarer ones are left out" },
     GRD_END,
 };

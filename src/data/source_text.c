@@ -1,4 +1,5 @@
-/* text: a file to learn language from; windows of so many tokens, or a sample a line. The target of each token is the one after it. */
+/* text: a file to learn language from; windows of so many tokens, or a sample a line. The target of each token is the one
+ * after it. */
 #include "base/ctx.h"
 #include "data/rows.h"
 #include "data/texts.h"
@@ -49,8 +50,8 @@ static void close_text(void *self)
 
 /* ---- opening ---- */
 
-/* Which bytes of the file are part `part`: fractions of it, from the first byte on; never in the middle of a code point or, of lines,
- * of a line. */
+/* Which bytes of the file are part `part`: fractions of it, from the first byte on; never in the middle of a code point or,
+ * of lines, of a line. */
 static grd_status cut(grd_host *host, const opts *o, const grd_text_file *f, int part, size_t *from, size_t *to)
 {
     const grd_reals *p = &o->parts;
@@ -67,10 +68,12 @@ static grd_status cut(grd_host *host, const opts *o, const grd_text_file *f, int
     }
     if (p->n != 3 || sum > 1 + 1e-9)
         return grd_fail(host, GRD_ERR_ARG, "parts: expected three fractions whose sum is at most 1: train, val, test");
-    size_t bound[2] = { (size_t)floor(before * (double)f->size + 1e-6), (size_t)floor((before + p->v[part]) * (double)f->size + 1e-6) };
+    size_t bound[2] = { (size_t)floor(before * (double)f->size + 1e-6),
+                        (size_t)floor((before + p->v[part]) * (double)f->size + 1e-6) };
     for (int k = 0; k < 2; k++) {
         bound[k] = bound[k] < f->size ? bound[k] : f->size;
-        while (bound[k] < f->size && bound[k] && (o->lines ? f->bytes[bound[k] - 1] != '\n' : (f->bytes[bound[k]] & 0xC0) == 0x80))
+        while (bound[k] < f->size && bound[k] &&
+               (o->lines ? f->bytes[bound[k] - 1] != '\n' : (f->bytes[bound[k]] & 0xC0) == 0x80))
             bound[k]++;
     }
     *from = bound[0];
@@ -113,8 +116,10 @@ static grd_status all_known(const state *s, const char *text, size_t size, int64
     while (grd_next_piece(GRD_PIECES_CHARS, &at, &left, word, &piece, &piece_size)) {
         pieces++;
         if (grd_vocab_find(&s->tokens.vocab, piece, piece_size) < 0)
-            return grd_fail(s->host, GRD_ERR_DATA, "%s: character \"%.*s\" at byte %lld is not in the vocabulary of train, and no <unk>: "
-                            "give a vocab with it, or another tokenizer", s->file, (int)piece_size, piece, (long long)(piece - text));
+            return grd_fail(s->host, GRD_ERR_DATA,
+                            "%s: character \"%.*s\" at byte %lld is not in the vocabulary of train, and no <unk>: "
+                            "give a vocab with it, or another tokenizer",
+                            s->file, (int)piece_size, piece, (long long)(piece - text));
     }
     return pieces == n ? GRD_OK : grd_fail(s->host, GRD_ERR_DATA, "%s: %lld of %lld characters are known", s->file, (long long)n,
                                            (long long)pieces);
@@ -128,8 +133,9 @@ static grd_status take_windows(state *s, const opts *o, const char *text, size_t
     s->length = o->length;
     s->stride = o->stride ? o->stride : o->length;
     if (all < s->length + 1)
-        return grd_fail(s->host, GRD_ERR_DATA, "%s: %lld tokens, expected at least %lld: a window of length %lld and its last target",
-                        s->file, (long long)all, (long long)s->length + 1, (long long)s->length);
+        return grd_fail(s->host, GRD_ERR_DATA,
+                        "%s: %lld tokens, expected at least %lld: a window of length %lld and its last target", s->file,
+                        (long long)all, (long long)s->length + 1, (long long)s->length);
     s->n = (all - 1 - s->length) / s->stride + 1;
     return GRD_OK;
 }

@@ -1,5 +1,5 @@
-/* From a table of cells to samples. Categories, classes and what kind of column each is come from the part train, whichever part is
- * opened, so that all parts agree. */
+/* From a table of cells to samples. Categories, classes and what kind of column each is come from the part train, whichever
+ * part is opened, so that all parts agree. */
 #include "data/table.h"
 
 #include "base/options.h"
@@ -177,10 +177,13 @@ static grd_status describe_column(reading *r, column *c)
     const char *name = r->train->column[c->at];
     c->width = 1;
     if (type.kind == GRD_CSV_NOTHING)
-        return grd_fail(r->host, GRD_ERR_DATA, "%s: column \"%.80s\" has no value in any row: leave it out by drop", r->train->name, name);
+        return grd_fail(r->host, GRD_ERR_DATA, "%s: column \"%.80s\" has no value in any row: leave it out by drop",
+                        r->train->name, name);
     if (type.kind == GRD_CSV_DATE)
-        return grd_fail(r->host, GRD_ERR_DATA, "%s: column \"%.80s\" holds dates, which are no quantity as they stand: leave it out by "
-                                               "drop, or make numbers of it (days since some day, weekday)", r->train->name, name);
+        return grd_fail(r->host, GRD_ERR_DATA,
+                        "%s: column \"%.80s\" holds dates, which are no quantity as they stand: leave it out by "
+                        "drop, or make numbers of it (days since some day, weekday)",
+                        r->train->name, name);
     if (type.kind != GRD_CSV_TEXT)
         return GRD_OK;
     GRD_TRY(grd_csv_levels_of(r->train, c->at, MOST_LEVELS, &c->levels));
@@ -235,8 +238,9 @@ static grd_status cut_parts(reading *r)
     last = last < r->own.n_rows ? last : r->own.n_rows;
     r->n = last - first;
     memmove(r->row, r->row + first, sizeof *r->row * (size_t)r->n);
-    return r->n > 0 ? GRD_OK : grd_fail(r->host, GRD_ERR_DATA, "parts: %s would be empty: the file has %lld rows", name[r->o->part],
-                                        (long long)r->own.n_rows);
+    return r->n > 0 ? GRD_OK
+                    : grd_fail(r->host, GRD_ERR_DATA, "parts: %s would be empty: the file has %lld rows", name[r->o->part],
+                               (long long)r->own.n_rows);
 }
 
 static grd_status choose_rows(reading *r)
@@ -310,9 +314,9 @@ static grd_status fill_labels(reading *r)
         const char *cell = grd_csv_cell(&r->own, r->row[i], r->target);
         t->label[i] = class_of(r, cell);
         if (t->label[i] < 0)
-            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\": \"%.80s\" is none of the %lld classes%s", r->own.name,
-                            (unsigned long long)r->own.row[r->row[i]].line, r->own.column[r->target], cell, (long long)t->classes,
-                            r->o->classes ? " given" : " of train");
+            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\": \"%.80s\" is none of the %lld classes%s",
+                            r->own.name, (unsigned long long)r->own.row[r->row[i]].line, r->own.column[r->target], cell,
+                            (long long)t->classes, r->o->classes ? " given" : " of train");
     }
     return GRD_OK;
 }
@@ -335,8 +339,9 @@ static grd_status find_bounds(reading *r)
 {
     const grd_reals *q = &r->o->binarize;
     if (q->n != 2 || !(q->v[0] >= 0 && q->v[0] < q->v[1] && q->v[1] <= 1))
-        return grd_fail(r->host, GRD_ERR_ARG, "binarize: expected two shares of the rows, as [0.3, 0.7]: below the first is 0, above the "
-                                              "second 1");
+        return grd_fail(r->host, GRD_ERR_ARG,
+                        "binarize: expected two shares of the rows, as [0.3, 0.7]: below the first is 0, above the "
+                        "second 1");
     const int64_t n = r->train->n_rows;
     double *value = GRD_NEW_N(r->host, double, n);
     if (!value)
@@ -347,7 +352,8 @@ static grd_status find_bounds(reading *r)
         r->bound[0] = quantile(value, n, q->v[0]);
         r->bound[1] = quantile(value, n, q->v[1]);
         if (!(r->bound[0] < r->bound[1]))
-            status = grd_fail(r->host, GRD_ERR_DATA, "binarize: both bounds of \"%.80s\" are %g", r->train->column[r->target], r->bound[0]);
+            status = grd_fail(r->host, GRD_ERR_DATA, "binarize: both bounds of \"%.80s\" are %g", r->train->column[r->target],
+                              r->bound[0]);
     }
     grd_free(r->host, value);
     return status;
@@ -446,8 +452,8 @@ static grd_status fill_categories(reading *r, const column *c, int64_t offset)
         const bool missing = grd_csv_is_missing(&r->own, cell);
         const int level = missing ? -1 : grd_csv_level(&c->levels, cell);
         if (!missing && level < 0)
-            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: column \"%.80s\": \"%.80s\" is none of train's %d categories", r->own.name,
-                            (unsigned long long)r->own.row[r->row[i]].line, r->own.column[c->at], cell, c->levels.n);
+            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: column \"%.80s\": \"%.80s\" is none of train's %d categories",
+                            r->own.name, (unsigned long long)r->own.row[r->row[i]].line, r->own.column[c->at], cell, c->levels.n);
         if (c->kind == INDEX)
             *out = missing ? NAN : (float)level;
         else if (level >= 0)
@@ -464,7 +470,8 @@ static grd_status fill_features(reading *r)
     if (!t->width)
         return GRD_OK;
     if (!grd_size_mul((size_t)r->n, (size_t)t->width * sizeof(float), &bytes))
-        return grd_fail(r->host, GRD_ERR_MEMORY, "out of memory: %lld rows of %lld features", (long long)r->n, (long long)t->width);
+        return grd_fail(r->host, GRD_ERR_MEMORY, "out of memory: %lld rows of %lld features", (long long)r->n,
+                        (long long)t->width);
     double *buffer = GRD_NEW_N(r->host, double, r->own.n_rows);
     t->feature = buffer ? grd_alloc(r->host, bytes) : NULL;
     grd_status status = t->feature ? GRD_OK : GRD_ERR_MEMORY;

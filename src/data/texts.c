@@ -10,7 +10,8 @@ grd_status grd_text_part(grd_arena *arena, const char *key, const char *path, in
     static const char *const name[] = { "train", "val", "test" };
     static const char word[] = "{part}";
     if (part != GRD_PART_TRAIN && !strstr(path, word))
-        return grd_fail(arena->host, GRD_ERR_ARG, "%s: \"%.200s\" does not hold {part}: there is no part %s", key, path, name[part]);
+        return grd_fail(arena->host, GRD_ERR_ARG, "%s: \"%.200s\" does not hold {part}: there is no part %s", key, path,
+                        name[part]);
     const char *text = "";
     for (const char *at; text && (at = strstr(path, word)); path = at + strlen(word))
         text = grd_arena_format(arena, "%s%.*s%s", text, (int)(at - path), path, name[part]);
@@ -37,8 +38,8 @@ grd_status grd_text_names(grd_arena *arena, const char *key, const char *list, c
             end--;
         *end = 0;
         if (!*c)
-            return grd_fail(arena->host, GRD_ERR_ARG, "%s: \"%.200s\": expected names with commas between, found none at place %d", key,
-                            list, *n + 1);
+            return grd_fail(arena->host, GRD_ERR_ARG,
+                            "%s: \"%.200s\": expected names with commas between, found none at place %d", key, list, *n + 1);
         (*names)[(*n)++] = c;
         c = next;
     }

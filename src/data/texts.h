@@ -8,14 +8,15 @@
 
 enum { GRD_PART_TRAIN, GRD_PART_VAL, GRD_PART_TEST };
 
-/* `path` with the part's name for each "{part}". A path without it has the part train only: another one is an error that names the
- * option `key`. Memory is the arena's. */
+/* `path` with the part's name for each "{part}". A path without it has the part train only: another one is an error that
+ * names the option `key`. Memory is the arena's. */
 grd_status grd_text_part(grd_arena *arena, const char *key, const char *path, int part, const char **out);
 
 /* The names between commas, without blanks around them; an empty list for NULL and "". *names ends with NULL. */
 grd_status grd_text_names(grd_arena *arena, const char *key, const char *list, const char ***names, int *n);
 
-/* A text file, plain, gzipped or xz, and its lines one after the other. On failure nothing is left; else grd_free(host, bytes). */
+/* A text file, plain, gzipped or xz, and its lines one after the other. On failure nothing is left; else grd_free(host,
+ * bytes). */
 typedef struct grd_text_file {
     const char *path;
     char *bytes;

@@ -63,7 +63,8 @@ static grd_status write_list(const grd_tokens *t, const char *path)
         fine = json_array_append_new(list, item) == 0;
     }
     char *text = fine ? json_dumps(list, JSON_INDENT(0)) : NULL;
-    grd_status status = text ? grd_file_write(t->host, path, text, strlen(text)) : grd_fail(t->host, GRD_ERR_MEMORY, "%s: out of memory", path);
+    grd_status status =
+        text ? grd_file_write(t->host, path, text, strlen(text)) : grd_fail(t->host, GRD_ERR_MEMORY, "%s: out of memory", path);
     free(text);
     json_decref(list);
     return status;
@@ -78,7 +79,8 @@ static grd_status add_items(grd_tokens *t, const char *path, const json_t *list)
             return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: expected a token's text", path, i);
         GRD_TRY(grd_vocab_add(&t->vocab, json_string_value(item), json_string_length(item), &id));
         if ((size_t)id != i)
-            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: \"%.80s\" stands there twice", path, i, json_string_value(item));
+            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: \"%.80s\" stands there twice", path, i,
+                            json_string_value(item));
     }
     return t->vocab.n ? GRD_OK : grd_fail(t->host, GRD_ERR_FORMAT, "%s: an empty vocabulary", path);
 }
@@ -93,7 +95,8 @@ static grd_status read_list(grd_tokens *t, const char *path)
     grd_free(t->host, bytes);
     if (!json_is_array(list)) {
         json_decref(list);
-        return grd_fail(t->host, GRD_ERR_FORMAT, "%s: expected a JSON list of texts%s%s", path, list ? "" : ": ", list ? "" : error.text);
+        return grd_fail(t->host, GRD_ERR_FORMAT, "%s: expected a JSON list of texts%s%s", path, list ? "" : ": ",
+                        list ? "" : error.text);
     }
     grd_vocab_init(&t->vocab, t->host);
     grd_status status = add_items(t, path, list);
@@ -132,8 +135,8 @@ grd_status grd_tokens_fit(grd_tokens *t, const grd_tokens_opts *o, const char *c
         GRD_TRY(grd_bpe_train(&t->counts, &opts, &t->bpe));
     } else {
         if (o->max_vocab && o->max_vocab <= n_special)
-            return grd_fail(t->host, GRD_ERR_ARG, "max_vocab: %lld, expected more than the %d special tokens", (long long)o->max_vocab,
-                            (int)n_special);
+            return grd_fail(t->host, GRD_ERR_ARG, "max_vocab: %lld, expected more than the %d special tokens",
+                            (long long)o->max_vocab, (int)n_special);
         const grd_vocab_opts opts = { .special = special, .min_count = o->min_count,
                                       .max_pieces = o->max_vocab ? (int32_t)o->max_vocab - n_special : 0 };
         GRD_TRY(grd_vocab_make(&t->counts, &opts, &t->vocab));
@@ -187,8 +190,8 @@ static grd_status make_room(grd_token_texts *x, int64_t more)
     return GRD_OK;
 }
 
-grd_status grd_token_texts_add(grd_token_texts *x, const grd_tokens *t, const char *text, size_t size, int64_t most, const char *file,
-                               uint64_t line)
+grd_status grd_token_texts_add(grd_token_texts *x, const grd_tokens *t, const char *text, size_t size, int64_t most,
+                               const char *file, uint64_t line)
 {
     size_t n;
     GRD_TRY(make_room(x, (int64_t)size + 2)); /* never more tokens than bytes */

@@ -48,7 +48,8 @@ void grd_tokens_free(grd_tokens *tokens);
 
 int32_t grd_tokens_size(const grd_tokens *tokens);
 int32_t grd_tokens_special(const grd_tokens *tokens, const char *text); /* -1 = none of that name */
-/* Ids of a text. *n counts all, the first `room` are written. Without an unknown token what is not in the vocabulary is left out. */
+/* Ids of a text. *n counts all, the first `room` are written. Without an unknown token what is not in the vocabulary is left
+ * out. */
 grd_status grd_tokens_encode(const grd_tokens *tokens, const char *text, size_t size, int32_t *ids, size_t room, size_t *n);
 
 /* Many texts, one after the other. */
@@ -59,8 +60,8 @@ typedef struct grd_token_texts {
     int32_t *id;
     int64_t ids_room;
 } grd_token_texts;
-/* At most `most` tokens of the text (0 = all). A text without any is one unknown token, if there is such, else an error that `where`
- * (file and line) begins. */
+/* At most `most` tokens of the text (0 = all). A text without any is one unknown token, if there is such, else an error that
+ * `where` (file and line) begins. */
 grd_status grd_token_texts_add(grd_token_texts *texts, const grd_tokens *tokens, const char *text, size_t size, int64_t most,
                                const char *file, uint64_t line);
 /* Text i into field f of a sample. */

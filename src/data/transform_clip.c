@@ -74,8 +74,8 @@ static grd_status log_apply(const grd_transform_call *call, grd_sample *sample)
     for (int64_t k = 0, n = grd_count(&sample->shape[i]); k < n; k++) {
         const double y = x[k] + o->add;
         if (y <= 0)
-            return grd_sample_fail(sample, GRD_ERR_DATA, "field \"%s\": element %lld is %g, expected more than %g", call->in[i].name,
-                                   (long long)k, x[k], -o->add);
+            return grd_sample_fail(sample, GRD_ERR_DATA, "field \"%s\": element %lld is %g, expected more than %g",
+                                   call->in[i].name, (long long)k, x[k], -o->add);
         x[k] = (float)log(y); /* of NaN: NaN */
     }
     return GRD_OK;

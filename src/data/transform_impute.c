@@ -122,7 +122,14 @@ static const grd_option options_table[] = {
 };
 
 const grd_transform grd_transform_impute = {
-    .name = "impute", .doc = "Numbers for missing ones (NaN), per column, learned from the training set.", .options = options_table,
-    .options_size = sizeof(opts), .fields = fields, .apply = apply, .keeps_classes = true, .open = open_impute,
-    .close = grd_learned_free, .save = grd_learned_save,
+    .name = "impute",
+    .doc = "Numbers for missing ones (NaN), per column, learned from the training set.",
+    .options = options_table,
+    .options_size = sizeof(opts),
+    .fields = fields,
+    .apply = apply,
+    .keeps_classes = true,
+    .open = open_impute,
+    .close = grd_learned_free,
+    .save = grd_learned_save,
 };

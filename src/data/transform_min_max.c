@@ -33,7 +33,8 @@ static grd_status learn(const grd_transform_open *call, int index, grd_learned *
         if (l->v[0][c] > l->v[1][c])
             return grd_learned_nothing(call, index, c);
         if (!isfinite(l->v[0][c]) || !isfinite(l->v[1][c]))
-            return grd_fail(l->host, GRD_ERR_DATA, "column %lld of \"%s\" (from 0) is not finite", (long long)c, call->in[index].name);
+            return grd_fail(l->host, GRD_ERR_DATA, "column %lld of \"%s\" (from 0) is not finite", (long long)c,
+                            call->in[index].name);
     }
     return GRD_OK;
 }

@@ -1,4 +1,5 @@
-/* normalize: (x - mean) / std, per channel (the first dimension) or with one value for all; given, or those of the training set. */
+/* normalize: (x - mean) / std, per channel (the first dimension) or with one value for all; given, or those of the training
+ * set. */
 #include "base/ctx.h"
 #include "data/dataset.h"
 #include "data/learned.h"
@@ -32,7 +33,8 @@ static grd_status learn(const grd_transform_open *call, int index, grd_learned *
     GRD_TRY(grd_learned_moments(call, index, l));
     for (int64_t c = 0; c < l->n; c++)
         if (!(l->v[1][c] > 0))
-            return grd_fail(l->host, GRD_ERR_DATA, "channel %lld of \"%s\" is %g in all of the training set: there is nothing to divide by",
+            return grd_fail(l->host, GRD_ERR_DATA,
+                            "channel %lld of \"%s\" is %g in all of the training set: there is nothing to divide by",
                             (long long)c, call->in[index].name, l->v[0][c]);
     return GRD_OK;
 }
@@ -44,7 +46,8 @@ static grd_status open_normalize(const grd_transform_open *call, void **state)
     int i;
     GRD_TRY(grd_learned_field(&call->ctx->host, call->in, call->n, o->field, &i));
     if (o->mean.n || o->std.n)
-        return o->mean.n && o->std.n ? GRD_OK : grd_fail(&call->ctx->host, GRD_ERR_ARG, "give both mean and std, or none of them");
+        return o->mean.n && o->std.n ? GRD_OK
+                                     : grd_fail(&call->ctx->host, GRD_ERR_ARG, "give both mean and std, or none of them");
     if (call->saved) {
         GRD_TRY(grd_learned_load(call, i, "mean", "std", &l));
         *state = l;

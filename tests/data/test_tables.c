@@ -26,7 +26,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void put_text(const char *name, const char *text) { put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text)); }
+static void put_text(const char *name, const char *text)
+{
+    put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text));
+}
 
 static char *spec_of(const char *name, const char *more)
 {
@@ -199,8 +202,9 @@ static void house_prices_are_cut_as_in_the_course(void **state)
         skip();
     grd_dataset *d, *first = NULL;
     for (int k = 0; k < 3; k++) {
-        int n = snprintf(spec, sizeof spec, "file=%s/housing_train.csv target=SalePrice features=GrLivArea parts=[0.6,0.2,0.2] part=%s",
-                         folder, part[k]);
+        int n = snprintf(spec, sizeof spec,
+                         "file=%s/housing_train.csv target=SalePrice features=GrLivArea parts=[0.6,0.2,0.2] part=%s", folder,
+                         part[k]);
         ok(ctx, grd_dataset_open(ctx, "csv", spec, &d));
         assert_int_equal(grd_dataset_length(d), all[k]);
         first = k ? first : d;
@@ -280,7 +284,8 @@ static void transforms_of_tables_refuse_with_a_sentence(void **state)
     fails(ctx, GRD_ERR_FORMAT, "what was learned: \"std\": item 1 is no number",
           grd_dataset_transform_saved(d, "standardize", "{\"mean\": [1, 2], \"std\": [1, \"x\"]}", &t));
     fails(ctx, GRD_ERR_FORMAT, "what was learned: ", grd_dataset_transform_saved(d, "standardize", "{\"mean\"", &t));
-    fails(ctx, GRD_ERR_ARG, "one_hot: field \"features\" is not one class index", grd_dataset_transform(d, "one_hot features", &t));
+    fails(ctx, GRD_ERR_ARG, "one_hot: field \"features\" is not one class index",
+          grd_dataset_transform(d, "one_hot features", &t));
     grd_sample *s;
     t = with(d, "log -1");
     ok(ctx, grd_sample_new(t, ctx, &s));
@@ -327,15 +332,52 @@ static void normalize_refuses_what_it_cannot_learn(void **state)
           grd_dataset_transform(d, "normalize field=features mean=[1]", &t));
 }
 
+/* ---- hostile bytes ---- */
+
+/* A few bytes of a good table changed, 3000 times: opened, or a sentence; every sample that it then promises can be read. */
+static void any_bytes_are_a_table_or_an_error(void **state)
+{
+    (void)state;
+    static const char *const options[] = { "target=kind", "target=4 binarize=[0.2,0.8]", "features=2,3 categories=onehot group=1",
+                                           "target=1 task=classification header=false", "parts=[0.5,0.25,0.25] part=test" };
+    static const char bytes_of[] = ",\"\n\r\t;|NA-.e9#\\\0\xff";
+    uint64_t random = 1;
+    int opened = 0;
+    for (int round = 0; round < 3000; round++) {
+        char text[sizeof pets];
+        memcpy(text, pets, sizeof pets);
+        for (int k = 0; k < 1 + round % 4; k++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            text[(random >> 33) % (sizeof pets - 1)] = bytes_of[(random >> 20) % (sizeof bytes_of - 1)];
+        }
+        put(dir, "f.csv", (bytes){ (uint8_t *)text, sizeof text - 1 }, sizeof text - 1 - (size_t)(round % 7));
+        grd_dataset *d;
+        if (grd_dataset_open(ctx, "csv", spec_of("f.csv", options[round % 5]), &d) != GRD_OK) {
+            assert_true(strlen(grd_error(ctx)) > 10);
+            continue;
+        }
+        opened++;
+        grd_sample *s;
+        ok(ctx, grd_sample_new(d, ctx, &s));
+        for (int64_t i = 0; i < grd_dataset_length(d); i++)
+            assert_int_equal(grd_dataset_get(d, i, NULL, s), GRD_OK);
+        grd_sample_free(s, ctx);
+        grd_dataset_free(d);
+    }
+    assert_true(opened > 300);
+}
+
 /* ---- memory ---- */
 
 static grd_status everything(grd_ctx *c)
 {
     grd_dataset *d, *t;
-    static const char *const chain[] = { "impute median", "min_max", "standardize", "normalize field=features", "clip [0,1]", "log", "one_hot" };
+    static const char *const chain[] = { "impute median", "min_max", "standardize", "normalize field=features",
+                                         "clip [0,1]",    "log",     "one_hot" };
     grd_status status = grd_dataset_open(c, "csv", spec_of("{part}.csv", "target=y part=val group=x categories=onehot"), &d);
     if (status == GRD_OK)
-        status = grd_dataset_open(c, "csv", spec_of("cut.csv", "target=x features=z,y binarize=[0.4,0.6] parts=[0.8,0.1,0.1] missing=NA,-"), &d);
+        status = grd_dataset_open(
+            c, "csv", spec_of("cut.csv", "target=x features=z,y binarize=[0.4,0.6] parts=[0.8,0.1,0.1] missing=NA,-"), &d);
     for (int i = 0; i < 7 && status == GRD_OK; i++, d = t)
         status = grd_dataset_transform(d, chain[i], &t);
     return status;
@@ -369,12 +411,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(numbers_categories_and_classes_become_fields), TEST(columns_are_chosen_by_name_or_number),
-        TEST(a_target_of_numbers_is_regression_unless_told), TEST(all_parts_have_the_categories_of_train),
-        TEST(what_does_not_fit_is_refused_with_a_sentence), TEST(house_prices_are_cut_as_in_the_course),
-        TEST(what_is_learned_comes_from_the_training_set_without_the_missing), TEST(transforms_of_tables_refuse_with_a_sentence),
-        TEST(one_hot_has_a_one_at_the_class), TEST(normalize_learns_mean_and_deviation_of_real_pictures),
-        TEST(normalize_refuses_what_it_cannot_learn), TEST(refused_allocations_leak_and_crash_nothing),
+        TEST(numbers_categories_and_classes_become_fields),
+        TEST(columns_are_chosen_by_name_or_number),
+        TEST(a_target_of_numbers_is_regression_unless_told),
+        TEST(all_parts_have_the_categories_of_train),
+        TEST(what_does_not_fit_is_refused_with_a_sentence),
+        TEST(house_prices_are_cut_as_in_the_course),
+        TEST(what_is_learned_comes_from_the_training_set_without_the_missing),
+        TEST(transforms_of_tables_refuse_with_a_sentence),
+        TEST(one_hot_has_a_one_at_the_class),
+        TEST(normalize_learns_mean_and_deviation_of_real_pictures),
+        TEST(normalize_refuses_what_it_cannot_learn),
+        TEST(any_bytes_are_a_table_or_an_error),
+        TEST(refused_allocations_leak_and_crash_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

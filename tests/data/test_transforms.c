@@ -125,7 +125,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
           grd_dataset_transform(f32, "normalize mean=[1,2] std=1", &out));
     fails(ctx, GRD_ERR_ARG, "normalize: std: 0, expected more than 0",
           grd_dataset_transform(f32, "normalize mean=1 std=0", &out));
-    fails(ctx, GRD_ERR_CONFIG, "normalize: std is required", grd_dataset_transform(f32, "normalize mean=1", &out));
+    fails(ctx, GRD_ERR_ARG, "normalize: give both mean and std, or none of them", grd_dataset_transform(f32, "normalize mean=1", &out));
     fails(ctx, GRD_ERR_ARG, "normalize: no field \"picture\"", grd_dataset_transform(f32, "normalize 0 1 field=picture", &out));
     fails(ctx, GRD_ERR_ARG, "scale: no field \"x\"", grd_dataset_transform(u8, "scale x", &out));
     fails(ctx, GRD_ERR_ARG, "scale: field \"label\" is a class index, not a quantity",
