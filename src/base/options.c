@@ -440,8 +440,8 @@ grd_status grd_options_resolve(grd_host *host, const grd_option *table, size_t s
 static void print_real(double v, char *text, size_t size)
 {
     for (int digits = 6; digits <= 17; digits++) { /* the shortest that reads back the same */
-        snprintf(text, size, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
+        int n = snprintf(text, size, "%.*g", digits, v);
+        if (n < 0 || (size_t)n >= size || strtod(text, NULL) == v)
             return;
     }
 }

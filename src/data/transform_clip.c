@@ -42,9 +42,12 @@ static const grd_option clip_options[] = {
     GRD_END,
 };
 
+static const char *const clip_samples[] = { "range=[0.25,0.75] field=soft", NULL };
+
 const grd_transform grd_transform_clip = {
     .name = "clip", .doc = "Numbers below lo become lo, above hi hi; NaN stays.", .options = clip_options,
     .options_size = sizeof(clip_opts), .fields = clip_fields, .apply = clip_apply, .keeps_classes = true,
+    .samples = clip_samples,
 };
 
 /* ---- log ---- */
@@ -87,7 +90,10 @@ static const grd_option log_options[] = {
     GRD_END,
 };
 
+static const char *const log_samples[] = { "field=soft", "add=0.5 field=soft", NULL };
+
 const grd_transform grd_transform_log = {
     .name = "log", .doc = "ln(x + add): for quantities over many magnitudes; NaN stays.", .options = log_options,
     .options_size = sizeof(log_opts), .fields = log_fields, .apply = log_apply, .keeps_classes = true,
+    .samples = log_samples,
 };

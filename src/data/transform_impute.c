@@ -121,6 +121,8 @@ static const grd_option options_table[] = {
     GRD_END,
 };
 
+static const char *const impute_samples[] = { "field=soft", "with=median field=soft", "with=constant value=2 field=soft", NULL };
+
 const grd_transform grd_transform_impute = {
     .name = "impute",
     .doc = "Numbers for missing ones (NaN), per column, learned from the training set.",
@@ -132,4 +134,5 @@ const grd_transform grd_transform_impute = {
     .open = open_impute,
     .close = grd_learned_free,
     .save = grd_learned_save,
+    .samples = impute_samples,
 };

@@ -102,8 +102,11 @@ static const grd_option options_table[] = {
     GRD_END,
 };
 
+static const char *const min_max_samples[] = { "field=soft", "to=[-1,1] clip=true field=soft", NULL };
+
 const grd_transform grd_transform_min_max = {
     .name = "min_max", .doc = "(x - min) / (max - min) per column, min and max of the training set; NaN stays.",
     .options = options_table, .options_size = sizeof(opts), .fields = fields, .apply = apply, .keeps_classes = true,
     .open = open_min_max, .close = grd_learned_free, .save = grd_learned_save,
+    .samples = min_max_samples,
 };

@@ -47,7 +47,10 @@ static grd_status apply(const grd_transform_call *call, grd_sample *sample)
 
 static const grd_option options_table[] = { GRD_TEXT(opts, field, "label", "which field"), GRD_END };
 
+static const char *const one_hot_samples[] = { "", NULL };
+
 const grd_transform grd_transform_one_hot = {
     .name = "one_hot", .doc = "A class index as f32 [classes]: zeros, and 1 at its place.", .options = options_table,
     .options_size = sizeof(opts), .fields = fields, .apply = apply,
+    .samples = one_hot_samples,
 };

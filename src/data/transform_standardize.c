@@ -53,8 +53,11 @@ static grd_status apply(const grd_transform_call *call, grd_sample *sample)
 
 static const grd_option options_table[] = { GRD_TEXT(opts, field, "features", "which field"), GRD_END };
 
+static const char *const standardize_samples[] = { "field=soft", NULL };
+
 const grd_transform grd_transform_standardize = {
     .name = "standardize", .doc = "(x - mean) / std per column, both of the training set (std over n, not n - 1); NaN stays.",
     .options = options_table, .options_size = sizeof(opts), .fields = fields, .apply = apply, .keeps_classes = true,
     .open = open_standardize, .close = grd_learned_free, .save = grd_learned_save,
+    .samples = standardize_samples,
 };
