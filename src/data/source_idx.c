@@ -20,6 +20,7 @@ typedef struct state {
     grd_idx images, labels;
     int64_t classes;
     const char *const *names; /* of the classes; NULL = unknown */
+    const char *part;
 } state;
 
 static const char *const fashion_names[] = { "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -91,6 +92,7 @@ static grd_status open_files(void **out, const opts *o, grd_ctx *ctx, const char
     s->host = host;
     s->classes = o->classes ? o->classes : 10;
     s->names = names;
+    s->part = o->part == 0 ? "train" : "test";
     grd_status status = grd_idx_read(host, images_path, 3, &s->images);
     if (status == GRD_OK)
         status = grd_idx_read(host, labels_path, 1, &s->labels);
@@ -145,6 +147,17 @@ static const char *class_name(const void *self, int64_t label)
     return s->names && label >= 0 && label < s->classes ? s->names[label] : NULL;
 }
 
+static void name_of(const void *self, int64_t i, char *text, size_t size)
+{
+    snprintf(text, size, "%s/%lld", ((const state *)self)->part, (long long)i);
+}
+
+static bool peek(const void *self, int64_t i, int field, double *value)
+{
+    *value = ((const state *)self)->labels.bytes[i];
+    return field == 1;
+}
+
 /* ---- rows ---- */
 
 #define COMMON_OPTIONS                                                       \
@@ -171,7 +184,8 @@ static const grd_option mnist_options[] = {
 
 #define IDX_ROW(row_name, row_doc, row_options, row_open)                                                            \
     { .name = row_name, .doc = row_doc, .options = row_options, .options_size = sizeof(opts), .open = row_open,      \
-      .length = length, .fields = fields, .get = get, .close = close_idx, .class_name = class_name }
+      .length = length, .fields = fields, .get = get, .close = close_idx, .class_name = class_name, .name_of = name_of,          \
+      .peek = peek }
 
 const grd_source grd_source_idx = IDX_ROW(
     "idx", "Images and labels in two IDX files, plain or gzipped: image u8 [1,H,W] in 0..255, label i32.", idx_options, open_idx);

@@ -54,13 +54,17 @@ void grd_bytes_text(grd_bytes *bytes, const char *text)
 
 void grd_bytes_print(grd_bytes *bytes, const char *format, ...)
 {
-    char text[512];
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n > 0)
-        grd_bytes_put(bytes, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    char *place = n > 0 ? (char *)make_room(bytes, (size_t)n + 1) : NULL;
+    if (place) {
+        vsnprintf(place, (size_t)n + 1, format, again);
+        bytes->size--; /* the zero at the end is none of the bytes */
+    }
+    va_end(again);
 }
 
 void grd_bytes_zeros(grd_bytes *bytes, size_t size)

@@ -160,7 +160,7 @@ static grd_status read_pax(grd_tar *t, const char *text, size_t size)
 
 static grd_status take_extra(grd_tar *t, char type, uint64_t size)
 {
-    char *text;
+    char *text = NULL;
     GRD_TRY(read_extra(t, size, &text));
     grd_status status = GRD_OK;
     if (type == 'L') {
@@ -240,7 +240,7 @@ grd_status grd_tar_next(grd_tar *t, grd_tar_entry *entry, bool *more)
     GRD_TRY(pass_rest(t));
     for (;;) {
         uint64_t size;
-        bool end;
+        bool end = false;
         GRD_TRY(read_header(t, header, &end));
         if (end)
             return finish(t);

@@ -248,6 +248,7 @@ static grd_status assign_backward(assigner *a, ir_step *s)
         memset(dout, 0, sizeof dout);
     }
     GRD_TRY(choose(a, s, &view, GRD_BACKWARD, node->save, node->scratch_back));
+    const bool private_save = view.forward && view.forward->private_save; /* reorders below may move the steps it lies in */
     for (int i = 0; i < s->n_in; i++)
         if (s->in[i] >= 0 && !need(a, &s->in[i], node->flat ? &node->flat_layout : value_at(a, s->in[i])->kind == GRD_KIND_REAL ? &s->impl.in[i] : &plain))
             return ir->status;
@@ -255,7 +256,7 @@ static grd_status assign_backward(assigner *a, ir_step *s)
         if (!need(a, &s->out[k], node->flat ? &node->flat_layout : &s->impl.out[k]) ||
             !need(a, &s->dout[k], node->flat ? &node->flat_layout : &s->impl.dout[k]))
             return ir->status;
-    if (view.forward && view.forward->private_save)
+    if (private_save)
         s->save = node->save_value;
     return GRD_OK;
 }

@@ -96,8 +96,8 @@ static const json_t *found(const json_t *report, const char *rule)
 static bool lists(const json_t *finding, const char *set, int i)
 {
     const json_t *samples = json_object_get(finding, "samples"), *sets = json_object_get(finding, "sets");
-    char name[16];
-    snprintf(name, sizeof name, "%d", i);
+    char name[32];
+    snprintf(name, sizeof name, "%s/%d", set, i);
     for (size_t k = 0; k < json_array_size(samples); k++)
         if (strcmp(json_string_value(json_array_get(samples, k)), name) == 0 &&
             strcmp(json_string_value(json_array_get(sets, k)), set) == 0)
@@ -214,7 +214,12 @@ static bool mnist(int n, const char *name, part *p)
     snprintf(path, sizeof path, "%s-images-idx3-ubyte", name);
     bool whole = read_gz(path, HEAD, p->images + HEAD, n * PIXELS);
     snprintf(path, sizeof path, "%s-labels-idx1-ubyte", name);
-    return whole && read_gz(path, LABEL_HEAD, p->labels + LABEL_HEAD, n);
+    whole = whole && read_gz(path, LABEL_HEAD, p->labels + LABEL_HEAD, n);
+    if (!whole) {
+        free(p->images);
+        free(p->labels);
+    }
+    return whole;
 }
 
 /* Suspects among the first `most` that are of the training part and were changed. */
@@ -225,7 +230,7 @@ static int hits(const json_t *report, const bool *changed, size_t most)
     const json_t *s;
     json_array_foreach(json_object_get(report, "suspects"), i,
                        s) if (i < most && strcmp(json_string_value(json_object_get(s, "set")), "train") == 0) n +=
-        changed[atoi(json_string_value(json_object_get(s, "name")))];
+        changed[atoi(strchr(json_string_value(json_object_get(s, "name")), '/') + 1)];
     return n;
 }
 

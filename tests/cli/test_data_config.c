@@ -128,7 +128,7 @@ static void show_writes_a_sheet_and_prints_its_samples(void **state)
 {
     (void)state;
     expect("data show c.yaml --count 5 split=val data.val_fraction=0.25 --out v.png", 0, ">v.png");
-    expect("data show c.yaml --count 3 --json data.shuffle=false", 0, ">\"samples\": [{\"index\": 0, \"name\": \"0\", \"label\": \"0\"}, {");
+    expect("data show c.yaml --count 3 --json data.shuffle=false", 0, ">\"samples\": [{\"index\": 0, \"name\": \"train/0\", \"label\": \"0\"}, {");
     expect("data show c.yaml split=none", 2, "none");
     expect("data show c.yaml --count 0", 2, "--count: expected 1 to 400");
     expect("data show", 2, "expected one config");
