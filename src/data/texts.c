@@ -1,6 +1,7 @@
 /* Options that are texts: paths that hold the name of a part, and lists of names. */
 #include "data/texts.h"
 
+#include "data/listing.h"
 #include "format/stream.h"
 
 #include <string.h>
@@ -8,14 +9,10 @@
 grd_status grd_text_part(grd_arena *arena, const char *key, const char *path, int part, const char **out)
 {
     static const char *const name[] = { "train", "val", "test" };
-    static const char word[] = "{part}";
-    if (part != GRD_PART_TRAIN && !strstr(path, word))
+    if (part != GRD_PART_TRAIN && !strstr(path, "{part}"))
         return grd_fail(arena->host, GRD_ERR_ARG, "%s: \"%.200s\" does not hold {part}: there is no part %s", key, path,
                         name[part]);
-    const char *text = "";
-    for (const char *at; text && (at = strstr(path, word)); path = at + strlen(word))
-        text = grd_arena_format(arena, "%s%.*s%s", text, (int)(at - path), path, name[part]);
-    *out = text ? grd_arena_format(arena, "%s%s", text, path) : NULL;
+    *out = grd_fill_path(arena, path, part, "{}"); /* braces without a word stay */
     return *out ? GRD_OK : GRD_ERR_MEMORY;
 }
 
