@@ -50,29 +50,19 @@ typedef struct reading {
     int text, label;
 } reading;
 
-static grd_status find_column(const grd_csv *csv, const char *key, const char *name, int *column)
-{
-    char *end;
-    long number = strtol(name, &end, 10);
-    *column = grd_csv_find(csv, name);
-    if (*column < 0 && end != name && !*end && number >= 1 && number <= csv->n_columns)
-        *column = (int)number - 1;
-    return *column >= 0 ? GRD_OK : grd_fail(csv->host, GRD_ERR_ARG, "%s: %s: no column \"%.80s\"", csv->name, key, name);
-}
-
 /* On failure nothing is left to close. */
 static grd_status open_table(grd_host *host, const opts *o, const char *path, reading *r)
 {
     const grd_csv_opts csv = { .separator = strcmp(o->separator, "tab") == 0 ? '\t' : o->separator[0], .no_header = o->no_header,
                                .no_quotes = !o->quotes, .missing = (const char *const[]){ NULL } };
     GRD_TRY(grd_csv_read(host, path, &csv, &r->csv));
-    grd_status status = find_column(&r->csv, "text", o->text, &r->text);
+    grd_status status = grd_csv_column(&r->csv, "text", o->text, &r->text);
     if (status == GRD_OK)
-        status = find_column(&r->csv, "label", o->label, &r->label);
+        status = grd_csv_column(&r->csv, "label", o->label, &r->label);
     if (status == GRD_OK && r->text == r->label)
         status = grd_fail(host, GRD_ERR_ARG, "%s: text and label are both column %d", path, r->text + 1);
     if (status == GRD_OK && r->csv.n_rows == 0)
-        status = grd_fail(host, GRD_ERR_DATA, "%s: no texts", path);
+        status = grd_fail(host, GRD_ERR_DATA, "%s: no texts, expected at least one", path);
     if (status != GRD_OK)
         grd_csv_close(&r->csv);
     return status;

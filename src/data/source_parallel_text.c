@@ -70,6 +70,8 @@ static grd_status learn(state *s, const opts *o, int side)
     while (status == GRD_OK && grd_text_line(&f, &line, &size))
         status = grd_tokens_see(&s->tokens[side], line, size);
     grd_free(s->host, f.bytes);
+    if (status == GRD_OK && f.line == 0)
+        return grd_fail(s->host, GRD_ERR_DATA, "%s: no lines, expected at least one", path);
     return status == GRD_OK ? grd_tokens_fit(&s->tokens[side], &o->tokens, special) : status;
 }
 
