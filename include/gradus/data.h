@@ -68,6 +68,8 @@ typedef struct grd_source {
     /* The value of a field that is one number, without making the rest of the sample; false: not known so cheaply. Lets splits by
      * class pass over pictures without decoding them. May be NULL. */
     bool (*peek)(const void *state, int64_t index, int field, double *value);
+    /* What a person calls an element of a field (a column of a table), as name_of. May be NULL: its number. */
+    void (*element_name)(const void *state, int field, int64_t element, char *text, size_t size);
 } grd_source;
 
 /* For `open` of a source and `fields` of a transform: the message in ctx, without the row's name. Returns status. */

@@ -56,8 +56,11 @@ static grd_status plan_table(grd_report *r)
         for (int64_t e = 0; is_column(r, f) && e < grd_count(&r->field[f].shape); e++) {
             grd_column *c = &r->column[r->n_columns++];
             *c = (grd_column){ .field = f, .element = e };
+            const grd_opened *source = r->set[0]->source;
             if (r->field[f].shape.rank == 0)
                 snprintf(c->name, sizeof c->name, "%s", r->field[f].name);
+            else if (source->row->element_name && r->set[0]->n_steps == 0)
+                source->row->element_name(source->state, f, e, c->name, sizeof c->name);
             else
                 snprintf(c->name, sizeof c->name, "%s[%d]", r->field[f].name, (int)e);
         }

@@ -76,6 +76,15 @@ static void name_of(const void *self, int64_t i, char *text, size_t size)
     snprintf(text, size, "%s:%llu", t->file, (unsigned long long)t->line[i]);
 }
 
+static void element_name(const void *self, int field, int64_t element, char *text, size_t size)
+{
+    const grd_table *t = self;
+    if (t->feature && field == 0 && element < t->width)
+        snprintf(text, size, "%s", t->feature_name[element]);
+    else
+        snprintf(text, size, "%lld", (long long)element);
+}
+
 static bool peek(const void *self, int64_t i, int field, double *value)
 {
     const grd_table *t = self;
@@ -123,4 +132,5 @@ const grd_source grd_source_csv = {
     .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN), and label i32 or target f32 [1].",
     .options = options, .options_size = sizeof(opts), .open = open_csv, .length = length, .fields = fields, .get = get,
     .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek,
+    .element_name = element_name,
 };

@@ -167,6 +167,23 @@ static grd_status describe_column(reading *r, column *c)
     return GRD_OK;
 }
 
+static grd_status name_features(reading *r)
+{
+    grd_table *t = r->t;
+    int64_t n = 0;
+    t->feature_name = grd_arena_alloc(&t->arena, sizeof *t->feature_name * (size_t)t->width);
+    for (int i = 0; t->feature_name && i < r->n_columns; i++)
+        for (int k = 0; k < r->column[i].width; k++) {
+            const column *c = &r->column[i];
+            const bool one = c->kind == ONEHOT;
+            t->feature_name[n] = grd_arena_format(&t->arena, "%.80s%s%.80s", r->train->column[c->at], one ? "=" : "",
+                                                  one ? c->levels.text[k] : "");
+            if (!t->feature_name[n++])
+                return GRD_ERR_MEMORY;
+        }
+    return t->feature_name ? GRD_OK : GRD_ERR_MEMORY;
+}
+
 static grd_status describe_columns(reading *r)
 {
     const size_t n = (size_t)r->train->n_columns;
@@ -188,7 +205,7 @@ static grd_status describe_columns(reading *r)
     }
     if (!r->t->width && r->target < 0)
         return grd_fail(r->host, GRD_ERR_ARG, "%s: neither features nor a target", r->train->name);
-    return GRD_OK;
+    return r->t->width ? name_features(r) : GRD_OK;
 }
 
 /* ---- rows ---- */

@@ -33,6 +33,7 @@ typedef struct grd_table {
     uint64_t *line;      /* of the file */
     int64_t classes, groups;
     const char **class_name;
+    const char **feature_name; /* [width]: the column, of a category with its text: "Street=Pave" */
 } grd_table;
 
 /* Reads and checks everything. On failure nothing is left to close. */
