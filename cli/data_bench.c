@@ -77,7 +77,8 @@ static int bench(const cli_args *args, grd_ctx *ctx, grd_pipeline *p)
                                  (json_int_t)opts.batch, "epochs", (json_int_t)f.epochs, "samples", (json_int_t)f.samples,
                                  "epoch_start_ms", f.first_ms, "rss_mib", f.memory[0], f.memory[1]));
     else
-        printf("%.0f samples a second with %d workers, batch %lld; %lld epochs, %lld samples; an epoch starts in %.3f ms; %.1f MiB of memory\n", f.samples_per_s,
+        printf("%.0f samples a second with %d workers, batch %lld; %lld epochs, %lld samples; an epoch starts in %.3f ms; %.1f MiB of memory\n",
+               f.samples_per_s,
                opts.workers, (long long)opts.batch, (long long)f.epochs, (long long)f.samples, f.first_ms, f.memory[1]);
     grd_loader_free(loader);
     return EXIT_DONE;
@@ -101,9 +102,11 @@ static int run(const cli_args *args)
 }
 
 const cli_verb verb_data_bench = {
-    "data bench", "CONFIG [--workers N] [--seconds S] [--epochs N] [--json] [stage=NAME] [key=value ...]", "how fast a loader makes batches",
-    "The training set of the first stage as it is trained on, with its transforms, batch size and order, batch after batch, whole\n"
-    "epochs for about 6 seconds, or as many as are given; no training. samples_per_s is that of the best epoch, the first left out if\n"
-    "there are more; epoch_start_ms the time to begin an epoch; rss_mib the memory of the process after two epochs and at the end.\n",
+    "data bench", "CONFIG [--workers N] [--seconds S] [--epochs N] [--json] [stage=NAME] [key=value ...]",
+    "how fast a loader makes batches",
+    "The training set of the first stage as it is trained on, with its transforms, batch size and order, batch after batch,\n"
+    "whole epochs for about 6 seconds, or as many as are given; no training. samples_per_s is that of the best epoch, the first\n"
+    "left out if there are more; epoch_start_ms the time to begin an epoch; rss_mib the memory of the process after two epochs\n"
+    "and at the end.\n",
     run
 };

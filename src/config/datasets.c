@@ -401,7 +401,8 @@ static grd_status open_train_and_val(opening *o, grd_stage_data *data)
         return grd_yaml_fail(o->host, o->node, "data: folds, val and val_fraction each say what val is: give one of them");
     GRD_TRY(named_set(o, "train", s->train, &data->train));
     if (grd_dataset_length(data->train) == 0)
-        return grd_yaml_fail(o->host, o->node, "data: train: no samples are left%s, expected at least one", s->exclude ? " by exclude" : "");
+        return grd_yaml_fail(o->host, o->node, "data: train: no samples are left%s, expected at least one",
+                             s->exclude ? " by exclude" : "");
     if (s->val)
         GRD_TRY(named_set(o, "val", s->val, &data->val));
     else if (s->val_fraction > 0 || s->folds)

@@ -110,8 +110,8 @@ grd_status grd_name_list_relabel(grd_name_list *list, grd_arena *arena, const ch
         return GRD_ERR_MEMORY;
     for (int64_t i = 0; i < list->n; i++)
         if (!read_label(*set, list->word[i], &label[i]))
-            return grd_fail(arena->host, GRD_ERR_CONFIG, "%s: \"%.60s\": label \"%.60s\", expected a class' number or name%s%.60s%s", path,
-                            list->name[i], list->word[i], first ? " (\"" : "", first ? first : "", first ? "\", ...)" : "");
+            return grd_fail(arena->host, GRD_ERR_CONFIG, "%s: \"%.60s\": label \"%.60s\", expected a class' number or name%s%.60s%s",
+                            path, list->name[i], list->word[i], first ? " (\"" : "", first ? first : "", first ? "\", ...)" : "");
     GRD_TRY(grd_dataset_relabel(*set, list->name, label, list->n, list->found, &next));
     replace(set, next);
     return GRD_OK;

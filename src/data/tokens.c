@@ -77,7 +77,8 @@ static grd_status add_items(grd_tokens *t, const char *path, const json_t *list)
         const json_t *item = json_array_get(list, i);
         int32_t id;
         if (!json_is_string(item) || json_string_length(item) == 0)
-            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu is %s, expected a token's text", path, i, json_is_string(item) ? "an empty text" : "no text");
+            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu is %s, expected a token's text", path, i,
+                            json_is_string(item) ? "an empty text" : "no text");
         GRD_TRY(grd_vocab_add(&t->vocab, json_string_value(item), json_string_length(item), &id));
         if ((size_t)id != i)
             return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: \"%.80s\" stands there twice", path, i,

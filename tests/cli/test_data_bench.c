@@ -12,7 +12,8 @@
 #define __has_feature(x) 0
 #endif
 /* Sanitizers keep freed memory for a while: what the process takes says nothing there. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 enum { KEEPS_FREED_MEMORY = 1 };
 #else
 enum { KEEPS_FREED_MEMORY = 0 };
@@ -69,7 +70,8 @@ static void memory_does_not_grow_with_texts_of_all_lengths(void **state)
     }
     assert_int_equal(fclose(out), 0);
     write_text("t.yaml", "run: {batch: 32}\ndata: {source: labelled_text, file: t.tsv, sampler: bucketed}\n"
-                         "model: {layers: [{embedding: {num: 100, dim: 4}}, {lstm: {hidden: 4, output: last}}]}\nloss: cross_entropy\n");
+                         "model: {layers: [{embedding: {num: 100, dim: 4}}, {lstm: {hidden: 4, output: last}}]}\n"
+                         "loss: cross_entropy\n");
     assert_true(growth("data bench t.yaml --epochs 20 --json --workers 0") < 1);
     assert_true(growth("data bench t.yaml --epochs 20 --json --workers 3") < 1);
 }
@@ -86,8 +88,8 @@ static void memory_does_not_grow(const char *name, const char *file, int samples
     }
     setenv("GRADUS_DATA", GRD_SOURCE_DIR "/../shared/data", 0);
     for (int workers = 0; workers <= 2; workers += 2) {
-        snprintf(line, sizeof line, "data bench " GRD_SOURCE_DIR "/bench/data/%s.yaml --epochs 20 --json --workers %d data.num_samples=%d",
-                 name, workers, samples);
+        snprintf(line, sizeof line,
+                 "data bench " GRD_SOURCE_DIR "/bench/data/%s.yaml --epochs 20 --json --workers %d data.num_samples=%d", name, workers, samples);
         assert_true(growth(line) < 1);
     }
 }

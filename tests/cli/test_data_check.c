@@ -404,8 +404,8 @@ static void photographs_cut_short_are_found(void **state)
     }
     fclose(list);
     assert_int_equal(fclose(out), 0);
-    write_text("p.yaml", "data: {source: file_list, list: train.txt, columns: image, image: \"images/{}.jpg\", mask: \"labels/{}.png\", "
-                         "classes: 24}\n"
+    write_text("p.yaml", "data: {source: file_list, list: train.txt, columns: image, image: \"images/{}.jpg\", "
+                         "mask: \"labels/{}.png\", classes: 24}\n"
                          "model: {layers: [{conv2d: {out: 24, kernel: 1}}]}\nloss: {cross_entropy: {target: mask}}\n");
     json_t *report = check("data check p.yaml --json", 1);
     const json_t *f = found(report, "unreadable"), *samples = json_object_get(f, "samples");

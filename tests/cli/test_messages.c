@@ -155,7 +155,7 @@ static const bad_case cases[] = {
     { .name = "crop-too-large", .data = CATS ", transform: [{random_crop: 12}]", .make = two_classes },
     { .name = "yaml-indent", .data = "data:\n  source: csv\n file: t.csv\n" },
     { .name = "yaml-list", .data = "data: [csv, t.csv]\nmodel: {layers: [{linear: 2}]}\nloss: cross_entropy\n" },
-    { .name = "yaml-twice", .data = "data: {source: csv, file: a.csv, file: b.csv}\nmodel: {layers: [{linear: 2}]}\nloss: cross_entropy\n" },
+    { .name = "yaml-twice", .data = "data: {source: csv, file: a.csv, file: b.csv}\n" },
     { .name = "yaml-no-source", .data = "data: {file: a.csv}\nmodel: {layers: [{linear: 2}]}\nloss: cross_entropy\n" },
     { .name = "yaml-utf8", .data = "data: {source: csv, file: caf\xe9.csv}\n" },
     { .name = "yaml-tab", .data = "data:\n\tsource: csv\n" },

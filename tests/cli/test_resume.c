@@ -59,8 +59,10 @@ static void make_texts(void)
 }
 
 static const job texts = { "run: {epochs: 3, batch: 8, seed: 3, threads: 1}\n"
-                           "data: {source: labelled_text, file: t.tsv, sampler: bucketed, workers: 3, val_fraction: 0.2, stratify: label}\n"
-                           "model: {layers: [{embedding: {num: 12, dim: 8}}, {lstm: {hidden: 8, output: last}}, {dropout: 0.2}, {linear: 2}]}\n"
+                           "data: {source: labelled_text, file: t.tsv, sampler: bucketed, workers: 3,\n"
+                           "       val_fraction: 0.2, stratify: label}\n"
+                           "model: {layers: [{embedding: {num: 12, dim: 8}}, {lstm: {hidden: 8, output: last}}, {dropout: 0.2},\n"
+                           "                 {linear: 2}]}\n"
                            "loss: cross_entropy\n"
                            "optim: {adam: {lr: 1e-2}}\n"
                            "train: {checkpoint_seconds: 0.000001}\n",
@@ -73,7 +75,8 @@ static void make_pictures(void)
     assert_true(mkdir("p", 0777) == 0 && mkdir("p/a", 0777) == 0 && mkdir("p/b", 0777) == 0);
     for (unsigned i = 0; i < 80; i++) {
         char path[40];
-        png_image image = { .version = PNG_IMAGE_VERSION, .width = 16 + i * 5 % 23, .height = 16 + i * 11 % 19, .format = PNG_FORMAT_RGB };
+        png_image image = { .version = PNG_IMAGE_VERSION, .width = 16 + i * 5 % 23, .height = 16 + i * 11 % 19,
+                            .format = PNG_FORMAT_RGB };
         for (unsigned k = 0; k < sizeof pixels; k++)
             pixels[k] = (png_byte)(k * k * (i + 3) >> 7);
         snprintf(path, sizeof path, "p/%c/%u.png", i % 2 ? 'a' : 'b', i);
@@ -89,10 +92,11 @@ static const job pictures = { "run: {epochs: 3, batch: 6, seed: 3, threads: 1}\n
                               "  val_fraction: 0.2\n"
                               "  transform: [augment, scale]\n"
                               "  augment: [{random_rotation: 20}, {random_crop: {size: 16, padding: 2, pad_if_needed: true}},\n"
-                              "            random_horizontal_flip, {color_jitter: {brightness: 0.3, hue: 0.1}}, {random_erasing: {p: 0.5}},\n"
-                              "            {gaussian_noise: {sigma: 0.05}}]\n"
+                              "            random_horizontal_flip, {color_jitter: {brightness: 0.3, hue: 0.1}},\n"
+                              "            {random_erasing: {p: 0.5}}, {gaussian_noise: {sigma: 0.05}}]\n"
                               "  evaluate: [{center_crop: 16}]\n"
-                              "model: {layers: [{conv2d: {out: 4, kernel: 3}}, batchnorm, relu, {maxpool2d: 2}, flatten, {linear: 2}]}\n"
+                              "model: {layers: [{conv2d: {out: 4, kernel: 3}}, batchnorm, relu, {maxpool2d: 2}, flatten,\n"
+                              "                 {linear: 2}]}\n"
                               "loss: cross_entropy\n"
                               "optim: {adam: {lr: 1e-2}}\n"
                               "train: {checkpoint_seconds: 0.000001}\n",

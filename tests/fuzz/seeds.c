@@ -41,7 +41,8 @@ static void idx_seeds(void)
 static void csv_seeds(void)
 {
     static const char *const tables[] = { "a,b;c\n\"1,\"\"2\",x;#\r\n3,NA;2024-01-31\n-1.5e3, y ;\n", "x;y\n1,5;2\n3;4,25\n",
-                                          "a\tb\n1\t2\n# no\n3\t4\n", "date,n\n2024-02-29,1\n2024-03-01,\n", "\xef\xbb\xbf_,b\n1,2\n" };
+                                          "a\tb\n1\t2\n# no\n3\t4\n",
+                                          "date,n\n2024-02-29,1\n2024-03-01,\n", "\xef\xbb\xbf_,b\n1,2\n" };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char options[] = { 0, 16, 32, 8, 7 };
         seed("csv", options + i, 1, tables[i], strlen(tables[i]), -1);
