@@ -96,6 +96,7 @@ grd_status grd_report_get(const grd_report *r, int64_t i, grd_sample *sample);
 /* Tells how far it is; GRD_ERR_STOPPED if it is to stop. */
 grd_status grd_report_progress(const grd_report *r, const char *what, int64_t done, int64_t total);
 const char *grd_report_class(const grd_report *r, int64_t label, char text[24]);
+const char *grd_report_summary(const grd_report *r, char *text, size_t size); /* "400 samples: 1 error, 0 warnings, 2 notes" */
 
 /* inspect_scan.c: fills seen, stats, class_count and the rows of features */
 grd_status grd_check_scan(grd_report *r);

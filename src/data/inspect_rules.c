@@ -116,8 +116,8 @@ static grd_status add_same(grd_report *r, const grd_rule *rule, int which, bool 
     p.which = which;
     grd_status status = (near ? grd_same_near : grd_same_exact)(r, take_same, &p);
     if (status == GRD_OK && p.groups)
-        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%lld samples in %lld groups %s", (long long)p.n,
-                                 (long long)p.groups, what);
+        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%lld samples in %lld group%s %s", (long long)p.n,
+                                 (long long)p.groups, p.groups == 1 ? "" : "s", what);
     grd_free(r->host, p.item);
     return status;
 }
@@ -186,8 +186,8 @@ static grd_status look_groups(grd_report *r, const grd_rule *rule)
     }
     if (p.groups)
         status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n,
-                                 "%lld groups of \"%s\" stand in more than one set, %lld samples", (long long)p.groups,
-                                 r->field[r->group].name, (long long)p.n);
+                                 "%lld group%s of \"%s\" in more than one set, %lld samples", (long long)p.groups,
+                                 p.groups == 1 ? "" : "s", r->field[r->group].name, (long long)p.n);
     grd_free(r->host, list);
     grd_free(r->host, p.item);
     return status;

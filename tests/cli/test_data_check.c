@@ -142,7 +142,7 @@ static void a_leak_fails_and_its_list_mends_it(void **state)
     json_decref(report);
     assert_true(is_there("leak.html"));
     expect("data check c.yaml data.exclude=leak-exclude.txt", 0, "> 0 errors");
-    expect("data check c.yaml", 1, ">error: duplicate-across-splits: 2 samples in 1 groups");
+    expect("data check c.yaml", 1, ">error: duplicate-across-splits: 2 samples in 1 group ");
 }
 
 static void a_nearly_empty_class_is_told(void **state)
