@@ -77,7 +77,7 @@ static grd_status find_classes(grd_pictures *p, const opts *o, const grd_list_ru
     return o->part == 0 ? grd_list_classes(&p->texts, path, words, &p->classes) : classes_of_training(p, o, rule);
 }
 
-static grd_status fill(grd_pictures *p, const opts *o)
+static grd_status fill(grd_pictures *p, const opts *o, grd_ctx *ctx)
 {
     static const char separators[] = { 0, ' ', '\t', ',' };
     grd_list_rule rule = { .image = o->image, .mask = o->mask, .separator = separators[o->separator] };
@@ -93,9 +93,10 @@ static grd_status fill(grd_pictures *p, const opts *o)
         status = grd_list_labels(p, path, &words);
     grd_free(p->host, words.item);
     p->no_label = o->no_label;
+    p->part = o->part;
     if (status == GRD_OK && p->no_label >= 0 && !p->has_mask)
         status = grd_fail(p->host, GRD_ERR_ARG, "void: %lld, but there are no masks", (long long)o->no_label);
-    return status == GRD_OK ? grd_pictures_ready(p) : status;
+    return status == GRD_OK ? grd_pictures_ready(p, ctx) : status;
 }
 
 static grd_status open_list(void **out, const void *options, grd_ctx *ctx)
@@ -104,7 +105,7 @@ static grd_status open_list(void **out, const void *options, grd_ctx *ctx)
     grd_pictures *p;
     GRD_TRY(grd_check_part(&ctx->host, "list", o->list, o->part));
     GRD_TRY(grd_pictures_new(&ctx->host, &o->view, "", &p));
-    grd_status status = fill(p, o);
+    grd_status status = fill(p, o, ctx);
     if (status == GRD_OK)
         *out = p;
     else
