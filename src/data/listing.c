@@ -213,6 +213,18 @@ char *grd_fill_path(grd_arena *arena, const char *text, int part, const char *wh
     return out;
 }
 
+const char *grd_list_root(grd_arena *arena, const char *file, const char *root, int part)
+{
+    const char *slash = strrchr(file, '/');
+    root = root ? grd_fill_path(arena, root, part, "") : "";
+    if (!root || *root == '/')
+        return root;
+    if (!slash)
+        return *root ? root : ".";
+    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - file + (slash == file)), file, *root && slash != file ? "/" : "",
+                            root);
+}
+
 grd_status grd_check_part(grd_host *host, const char *key, const char *text, int part)
 {
     if (part == 0 || strstr(text, "{part}"))

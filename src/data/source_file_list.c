@@ -17,18 +17,6 @@ typedef struct opts {
     grd_pictures_opts view;
 } opts;
 
-/* Folder of the list, or what `root` says, below it. */
-static const char *root_of(grd_arena *arena, const opts *o, const char *path)
-{
-    const char *slash = strrchr(path, '/'), *root = o->root ? grd_fill_path(arena, o->root, o->part, "") : "";
-    if (!root || *root == '/')
-        return root;
-    if (!slash)
-        return *root ? root : ".";
-    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - path + (slash == path)), path, *root && slash != path ? "/" : "",
-                            root);
-}
-
 /* The list of `part` into p; path: where it is. */
 static grd_status read_list(grd_pictures *p, const opts *o, int part, grd_list_rule rule, const char **path,
                             grd_label_words *words)
@@ -86,7 +74,7 @@ static grd_status fill(grd_pictures *p, const opts *o, grd_ctx *ctx)
     GRD_TRY(grd_list_columns(p->host, o->columns, &rule));
     grd_status status = read_list(p, o, o->part, rule, &path, &words);
     if (status == GRD_OK) {
-        p->root = root_of(&p->texts, o, path);
+        p->root = grd_list_root(&p->texts, path, o->root, o->part);
         status = p->root ? find_classes(p, o, &rule, path, &words) : GRD_ERR_MEMORY;
     }
     if (status == GRD_OK)
