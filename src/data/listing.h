@@ -21,6 +21,8 @@ int grd_compare_natural(const char *a, const char *b);
 /* All PNG, JPEG and BMP files in dir and its folders, by folder, then by name; hidden ones are left out. On failure nothing
  * is left; else grd_free(host, listing->item). */
 grd_status grd_list_pictures(grd_arena *arena, const char *dir, bool natural, grd_listing *listing);
+/* Likewise all texts (.txt, plain, .gz or .xz), in natural order. */
+grd_status grd_list_texts(grd_arena *arena, const char *dir, grd_listing *listing);
 /* The folders in dir, sorted. */
 grd_status grd_list_folders(grd_arena *arena, const char *dir, bool natural, grd_listing *listing);
 
