@@ -144,6 +144,18 @@ static bool peek(const void *self, int64_t i, int field, double *value)
     return false;
 }
 
+static const char *element_name(const void *self, int field, int64_t element)
+{
+    const state *s = self;
+    const grd_table *t = &s->t;
+    int f = has_image(s);
+    if (t->feature && field == f++)
+        return t->column[element];
+    if ((t->label || t->value) && field == f++)
+        return t->target;
+    return t->group && field == f ? t->grouped_by : NULL;
+}
+
 static const grd_option options[] = {
     { "file", GRD_OPTION_TEXT, offsetof(opts, file), 0, 0, 0, NULL, GRD_OPTION_REQUIRED | GRD_OPTION_PARTS,
       "the table, plain, .gz or .xz; {part} in it becomes train, val or test" },
@@ -183,5 +195,5 @@ const grd_source grd_source_csv = {
     .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN) or points f32 [D/2,2], label i32 or target f32 [1],\n"
            "group i32, and before them image u8 [C,H,W], if a column holds pictures or their paths.",
     .options = options, .options_size = sizeof(opts), .open = open_csv, .length = length, .fields = fields, .get = get,
-    .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek,
+    .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek, .element_name = element_name,
 };

@@ -207,6 +207,34 @@ static grd_status check_points(const reading *r)
                : grd_fail(r->host, GRD_ERR_ARG, "%s: points: %d columns, expected x and y in turn", r->train->name, r->n_columns);
 }
 
+static grd_status keep_name(const reading *r, int at, const char **name)
+{
+    *name = at >= 0 ? grd_arena_strdup(&r->t->arena, r->train->column[at]) : NULL;
+    return at < 0 || *name ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+/* Names outlive the files. */
+static grd_status keep_names(reading *r)
+{
+    grd_table *t = r->t;
+    int64_t n = 0;
+    GRD_TRY(keep_name(r, r->target, &t->target));
+    GRD_TRY(keep_name(r, r->group, &t->grouped_by));
+    t->column = grd_arena_alloc(&t->arena, sizeof *t->column * (size_t)t->width);
+    if (!t->column)
+        return GRD_ERR_MEMORY;
+    for (int i = 0; i < r->n_columns; i++) {
+        const column *c = &r->column[i];
+        for (int k = 0; k < c->width; k++, n++) {
+            t->column[n] = c->kind == ONEHOT ? grd_arena_format(&t->arena, "%s=%s", r->train->column[c->at], c->levels.text[k])
+                                             : grd_arena_strdup(&t->arena, r->train->column[c->at]);
+            if (!t->column[n])
+                return GRD_ERR_MEMORY;
+        }
+    }
+    return GRD_OK;
+}
+
 static grd_status describe_columns(reading *r)
 {
     const size_t n = (size_t)r->train->n_columns;
@@ -232,7 +260,9 @@ static grd_status describe_columns(reading *r)
     }
     if (!r->t->width && r->target < 0 && r->image < 0)
         return grd_fail(r->host, GRD_ERR_ARG, "%s: neither features nor a target", r->train->name);
-    return r->o->points ? check_points(r) : GRD_OK;
+    if (r->o->points)
+        GRD_TRY(check_points(r));
+    return keep_names(r);
 }
 
 /* ---- rows ---- */

@@ -30,6 +30,8 @@ typedef struct grd_table {
     int64_t n;           /* samples */
     int64_t width;       /* features of one */
     float *feature;      /* [n][width]; NULL = no features */
+    const char **column; /* [width]: what the features are called: "area", "color=red" */
+    const char *target, *grouped_by; /* columns; NULL = none */
     float *value;        /* regression: the target */
     int32_t *label;      /* classification */
     int32_t *group;
