@@ -31,10 +31,12 @@ typedef struct grd_field_stats { /* of one field in one set */
     double shift[GRD_STAT_CHANNELS], sum[GRD_STAT_CHANNELS], squares[GRD_STAT_CHANNELS]; /* around shift, the first value */
 } grd_field_stats;
 
+#define GRD_COLUMN_NAME 64
+
 typedef struct grd_column { /* of a table: one element of a field of numbers */
     int field;
     int64_t element;
-    char name[GRD_FIELD_NAME + 16];
+    char name[GRD_COLUMN_NAME];
     int64_t missing, n;
     double min, max, mean, std, median, mad, leak; /* leak: how well it alone tells the target, 0 .. 1 */
 } grd_column;
@@ -105,6 +107,8 @@ grd_status grd_features_plan(grd_report *r); /* what the rows are; and the colum
 void grd_features_of(const grd_report *r, const grd_sample *sample, float *row);
 /* inspect_columns.c: statistics of each column, and how well each alone tells the target */
 grd_status grd_columns_look(grd_report *r);
+/* What a person calls an element: by the name in its file, or "field[element]"; cut at a whole character. Returns text. */
+const char *grd_report_element(const grd_report *r, int field, int64_t element, char text[GRD_COLUMN_NAME]);
 
 /* inspect_same.c: samples with one input. Calls `found` with each group: same[0..n) in ascending order. */
 typedef grd_status (*grd_same_found)(void *user, const int64_t *same, int64_t n);

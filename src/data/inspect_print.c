@@ -229,7 +229,7 @@ static json_t *column_json(const grd_column *c)
         { "std", c->std }, { "median", c->median }, { "tells_target", c->leak },
     };
     json_t *o = json_object();
-    json_object_set_new(o, "name", json_string(c->name));
+    json_object_set_new(o, "name", text_of(c->name));
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         json_object_set_new(o, numbers[k].key, c->n ? number(numbers[k].value) : json_null());
     json_object_set_new(o, "missing", json_integer(c->missing));
