@@ -68,8 +68,8 @@ typedef struct grd_source {
     /* The value of a field that is one number, without making the rest of the sample; false: not known so cheaply. Lets splits by
      * class pass over pictures without decoding them. May be NULL. */
     bool (*peek)(const void *state, int64_t index, int field, double *value);
-    /* What a person calls an element of a field (a column of a table), as name_of. May be NULL: its number. */
-    void (*element_name)(const void *state, int field, int64_t element, char *text, size_t size);
+    /* What a person calls element `element` of a field (the column of a table); NULL: it has no name of its own. May be NULL. */
+    const char *(*element_name)(const void *state, int field, int64_t element);
 } grd_source;
 
 /* For `open` of a source and `fields` of a transform: the message in ctx, without the row's name. Returns status. */
@@ -98,6 +98,9 @@ GRD_API int64_t grd_dataset_index(const grd_dataset *dataset, int64_t i); /* ind
 GRD_API const char *grd_dataset_class(const grd_dataset *dataset, int64_t label); /* NULL if unknown */
 /* What the source calls sample i: "images/12.jpg", or its number. Returns text. */
 GRD_API const char *grd_dataset_name(const grd_dataset *dataset, int64_t i, char *text, size_t size);
+/* What the source calls one element of a field, if a person knows it by a name and no transform has given the field another shape; else
+ * NULL. */
+GRD_API const char *grd_dataset_element(const grd_dataset *dataset, int field, int64_t element);
 /* One sample into `out`, which grd_sample_new made for this set; key: for random transforms (NULL = none). Thread-safe: the
  * message of a failure is in out->error, not in the context. */
 GRD_API grd_status grd_dataset_get(const grd_dataset *dataset, int64_t i, const grd_key *key, grd_sample *out);

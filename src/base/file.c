@@ -51,7 +51,7 @@ grd_status grd_atomic_open(grd_host *host, grd_atomic *atomic, const char *path)
     atomic->file = NULL;
     if (snprintf(atomic->path, sizeof atomic->path, "%s", path) >= (int)sizeof atomic->path)
         return grd_fail(host, GRD_ERR_IO, "%s: the path is too long", path);
-    snprintf(atomic->temporary, sizeof atomic->temporary, "%s.tmp%ld", path, (long)getpid());
+    snprintf(atomic->temporary, sizeof atomic->temporary, "%s.tmp%ld-%zx", path, (long)getpid(), (size_t)(uintptr_t)atomic);
     atomic->file = fopen(atomic->temporary, "wb");
     return atomic->file ? GRD_OK : io_error(host, atomic->temporary, "cannot create");
 }

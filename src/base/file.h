@@ -13,7 +13,7 @@ grd_status grd_file_read(grd_host *host, const char *path, size_t max_bytes, voi
  * time removes the temporary and leaves the old file as it was. */
 typedef struct grd_atomic {
     FILE *file;
-    char path[1024], temporary[1040];
+    char path[1024], temporary[1080]; /* the latter unlike any other's, of this process or another */
 } grd_atomic;
 grd_status grd_atomic_open(grd_host *host, grd_atomic *atomic, const char *path);
 grd_status grd_atomic_commit(grd_host *host, grd_atomic *atomic);

@@ -322,6 +322,17 @@ const char *grd_dataset_name(const grd_dataset *d, int64_t i, char *text, size_t
     return text;
 }
 
+const char *grd_dataset_element(const grd_dataset *d, int field, int64_t element)
+{
+    const grd_opened *s = d->source;
+    if (!s->row->element_name || field < 0 || field >= s->n_fields || element < 0)
+        return NULL;
+    const grd_shape *shape = &s->field[field].shape;
+    if (!grd_shape_equal(shape, &d->field[field].shape) || (!grd_shape_varies(shape) && element >= grd_count(shape)))
+        return NULL;
+    return s->row->element_name(s->state, field, element);
+}
+
 grd_status grd_dataset_select(const grd_dataset *base, const int64_t *pick, int64_t n, grd_dataset **out)
 {
     grd_host *host = &base->ctx->host;

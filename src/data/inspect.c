@@ -211,6 +211,15 @@ int grd_report_count(const grd_report *r, int level)
     return n;
 }
 
+const char *grd_report_summary(const grd_report *r, char *text, size_t size)
+{
+    int errors = grd_report_count(r, GRD_FINDING_ERROR), warnings = grd_report_count(r, GRD_FINDING_WARNING);
+    int notes = grd_report_count(r, GRD_FINDING_NOTE);
+    snprintf(text, size, "%lld samples: %d error%s, %d warning%s, %d note%s", (long long)r->n, errors, errors == 1 ? "" : "s",
+             warnings, warnings == 1 ? "" : "s", notes, notes == 1 ? "" : "s");
+    return text;
+}
+
 int grd_report_findings(const grd_report *r, const grd_check_finding **finding)
 {
     *finding = r->findings.item;

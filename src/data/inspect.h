@@ -31,10 +31,12 @@ typedef struct grd_field_stats { /* of one field in one set */
     double shift[GRD_STAT_CHANNELS], sum[GRD_STAT_CHANNELS], squares[GRD_STAT_CHANNELS]; /* around shift, the first value */
 } grd_field_stats;
 
+#define GRD_COLUMN_NAME 64
+
 typedef struct grd_column { /* of a table: one element of a field of numbers */
     int field;
     int64_t element;
-    char name[GRD_FIELD_NAME + 16];
+    char name[GRD_COLUMN_NAME];
     int64_t missing, n;
     double min, max, mean, std, median, mad, leak; /* leak: how well it alone tells the target, 0 .. 1 */
 } grd_column;
@@ -96,6 +98,7 @@ grd_status grd_report_get(const grd_report *r, int64_t i, grd_sample *sample);
 /* Tells how far it is; GRD_ERR_STOPPED if it is to stop. */
 grd_status grd_report_progress(const grd_report *r, const char *what, int64_t done, int64_t total);
 const char *grd_report_class(const grd_report *r, int64_t label, char text[24]);
+const char *grd_report_summary(const grd_report *r, char *text, size_t size); /* "400 samples: 1 error, 0 warnings, 2 notes" */
 
 /* inspect_scan.c: fills seen, stats, class_count and the rows of features */
 grd_status grd_check_scan(grd_report *r);
@@ -104,6 +107,8 @@ grd_status grd_features_plan(grd_report *r); /* what the rows are; and the colum
 void grd_features_of(const grd_report *r, const grd_sample *sample, float *row);
 /* inspect_columns.c: statistics of each column, and how well each alone tells the target */
 grd_status grd_columns_look(grd_report *r);
+/* What a person calls an element: by the name in its file, or "field[element]"; cut at a whole character. Returns text. */
+const char *grd_report_element(const grd_report *r, int field, int64_t element, char text[GRD_COLUMN_NAME]);
 
 /* inspect_same.c: samples with one input. Calls `found` with each group: same[0..n) in ascending order. */
 typedef grd_status (*grd_same_found)(void *user, const int64_t *same, int64_t n);

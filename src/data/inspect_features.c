@@ -42,6 +42,29 @@ static bool is_column(const grd_report *r, int f)
            !grd_shape_varies(&r->field[f].shape);
 }
 
+const char *grd_report_element(const grd_report *r, int field, int64_t element, char text[GRD_COLUMN_NAME])
+{
+    const char *own = grd_dataset_element(r->set[0], field, element);
+    if (own && *own) {
+        size_t n = 0, step;
+        for (; own[n]; n += step) {
+            step = grd_utf8_length(own + n, strlen(own + n));
+            step = step ? step : 1;
+            if (n + step >= GRD_COLUMN_NAME)
+                break;
+            memcpy(text + n, own + n, step);
+            if ((unsigned char)text[n] < ' ') /* a header's cell may have lines */
+                text[n] = ' ';
+        }
+        text[n] = 0;
+    } else if (r->field[field].shape.rank == 0) {
+        snprintf(text, GRD_COLUMN_NAME, "%s", r->field[field].name);
+    } else {
+        snprintf(text, GRD_COLUMN_NAME, "%s[%lld]", r->field[field].name, (long long)element);
+    }
+    return text;
+}
+
 static grd_status plan_table(grd_report *r)
 {
     int64_t n = 0;
@@ -56,13 +79,7 @@ static grd_status plan_table(grd_report *r)
         for (int64_t e = 0; is_column(r, f) && e < grd_count(&r->field[f].shape); e++) {
             grd_column *c = &r->column[r->n_columns++];
             *c = (grd_column){ .field = f, .element = e };
-            const grd_opened *source = r->set[0]->source;
-            if (r->field[f].shape.rank == 0)
-                snprintf(c->name, sizeof c->name, "%s", r->field[f].name);
-            else if (source->row->element_name && r->set[0]->n_steps == 0)
-                source->row->element_name(source->state, f, e, c->name, sizeof c->name);
-            else
-                snprintf(c->name, sizeof c->name, "%s[%d]", r->field[f].name, (int)e);
+            grd_report_element(r, f, e, c->name);
         }
     r->features.kind = GRD_FEATURES_TABLE;
     r->features.n = n;

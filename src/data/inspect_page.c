@@ -130,9 +130,8 @@ static grd_status put_samples(page *p, const grd_check_finding *f)
 static grd_status put_findings(page *p)
 {
     const grd_report *r = p->r;
-    grd_bytes_print(p->out, "<p>%lld samples: %d errors, %d warnings, %d notes.</p>\n", (long long)r->n,
-                    grd_report_count(r, GRD_FINDING_ERROR), grd_report_count(r, GRD_FINDING_WARNING),
-                    grd_report_count(r, GRD_FINDING_NOTE));
+    char summary[160];
+    grd_html_tag(p->out, "p", grd_report_summary(r, summary, sizeof summary));
     grd_html_tag(p->out, "h2", r->findings.n ? "Findings" : "No findings");
     for (int i = 0; i < r->findings.n; i++) {
         const grd_check_finding *f = &r->findings.item[i];

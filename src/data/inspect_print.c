@@ -44,9 +44,8 @@ void grd_report_print(const grd_report *r, FILE *out)
         fprintf(out, "  %s %s: label %s, predicted %s, score %.3f\n", set, name, grd_report_class(r, s->label, label),
                 grd_report_class(r, s->predicted, predicted), s->score);
     }
-    fprintf(out, "%s%lld samples: %d errors, %d warnings, %d notes in %.1f s\n", r->suspects.n ? "\n" : "", (long long)r->n,
-            grd_report_count(r, GRD_FINDING_ERROR), grd_report_count(r, GRD_FINDING_WARNING),
-            grd_report_count(r, GRD_FINDING_NOTE), r->seconds);
+    char summary[160];
+    fprintf(out, "%s%s; %.1f s\n", r->suspects.n ? "\n" : "", grd_report_summary(r, summary, sizeof summary), r->seconds);
 }
 
 static const char *sizes_text(const grd_report *r, int s, int f, char *text, size_t size)
@@ -230,7 +229,7 @@ static json_t *column_json(const grd_column *c)
         { "std", c->std }, { "median", c->median }, { "tells_target", c->leak },
     };
     json_t *o = json_object();
-    json_object_set_new(o, "name", json_string(c->name));
+    json_object_set_new(o, "name", text_of(c->name));
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         json_object_set_new(o, numbers[k].key, c->n ? number(numbers[k].value) : json_null());
     json_object_set_new(o, "missing", json_integer(c->missing));

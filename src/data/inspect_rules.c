@@ -50,6 +50,23 @@ static grd_status begin_list(grd_report *r, picked *p)
     return p->item ? GRD_OK : GRD_ERR_MEMORY;
 }
 
+/* One more name in a list for a message; what does not fit becomes "...". */
+static void list_name(char *list, size_t size, const char *name)
+{
+    size_t used = strlen(list);
+    if (used + strlen(name) + 8 < size)
+        snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
+    else if (used + 5 < size && (used < 3 || strcmp(list + used - 3, "...") != 0))
+        snprintf(list + used, size - used, " ...");
+}
+
+static void columns_with_missing(const grd_report *r, char *text, size_t size)
+{
+    for (int k = 0; k < r->n_columns; k++)
+        if (r->column[k].missing)
+            list_name(text, size, r->column[k].name);
+}
+
 static grd_status why_unreadable(grd_report *r, int64_t i, char *text, size_t size)
 {
     grd_sample *sample;
@@ -70,9 +87,12 @@ static grd_status look_at_flag(grd_report *r, const grd_rule *rule)
     grd_status status = GRD_OK;
     if (p.n && rule->flag == GRD_SEEN_UNREADABLE)
         status = why_unreadable(r, p.item[0], more, sizeof more);
+    if (p.n && rule->flag == GRD_SEEN_MISSING)
+        columns_with_missing(r, more, sizeof more);
     snprintf(what, sizeof what, "%lld %s %s", (long long)p.n, p.n == 1 ? "sample" : "samples", rule->what);
     if (p.n && status == GRD_OK)
-        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%s%s%s", what, more[0] ? "; the first: " : "", more);
+        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%s%s%s", what,
+                                 !more[0] ? "" : rule->flag == GRD_SEEN_MISSING ? ": " : "; the first: ", more);
     grd_free(r->host, p.item);
     return status;
 }
@@ -116,8 +136,8 @@ static grd_status add_same(grd_report *r, const grd_rule *rule, int which, bool 
     p.which = which;
     grd_status status = (near ? grd_same_near : grd_same_exact)(r, take_same, &p);
     if (status == GRD_OK && p.groups)
-        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%lld samples in %lld groups %s", (long long)p.n,
-                                 (long long)p.groups, what);
+        status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n, "%lld samples in %lld group%s %s", (long long)p.n,
+                                 (long long)p.groups, p.groups == 1 ? "" : "s", what);
     grd_free(r->host, p.item);
     return status;
 }
@@ -164,6 +184,7 @@ static grd_status look_groups(grd_report *r, const grd_rule *rule)
     if (r->group < 0)
         return GRD_OK;
     picked p;
+    char name[GRD_COLUMN_NAME];
     member *list = GRD_NEW_N(r->host, member, r->n);
     grd_status status = begin_list(r, &p);
     if (!list || status != GRD_OK) {
@@ -186,24 +207,14 @@ static grd_status look_groups(grd_report *r, const grd_rule *rule)
     }
     if (p.groups)
         status = grd_finding_add(r, rule, rule->level, p.n, p.item, p.n,
-                                 "%lld groups of \"%s\" stand in more than one set, %lld samples", (long long)p.groups,
-                                 r->field[r->group].name, (long long)p.n);
+                                 "%lld group%s of \"%s\" in more than one set, %lld samples", (long long)p.groups,
+                                 p.groups == 1 ? "" : "s", grd_report_element(r, r->group, 0, name), (long long)p.n);
     grd_free(r->host, list);
     grd_free(r->host, p.item);
     return status;
 }
 
 /* ---- columns ---- */
-
-/* One more name in a list for a message; what does not fit becomes "...". */
-static void list_name(char *list, size_t size, const char *name)
-{
-    size_t used = strlen(list);
-    if (used + strlen(name) + 8 < size)
-        snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
-    else if (used + 5 < size && (used < 3 || strcmp(list + used - 3, "...") != 0))
-        snprintf(list + used, size - used, " ...");
-}
 
 static grd_status look_constant_columns(grd_report *r, const grd_rule *rule)
 {
@@ -237,7 +248,7 @@ static bool tells_too_well(const grd_report *r, const grd_column *c)
 
 static grd_status look_target_leak(grd_report *r, const grd_rule *rule)
 {
-    char names[300] = "";
+    char names[300] = "", target[GRD_COLUMN_NAME];
     int64_t count = 0;
     for (int k = 0; k < r->n_columns; k++)
         if (tells_too_well(r, &r->column[k])) {
@@ -249,7 +260,7 @@ static grd_status look_target_leak(grd_report *r, const grd_rule *rule)
     if (!count || 2 * count > r->n_columns) /* an easy task: every column tells */
         return GRD_OK;
     return grd_finding_add(r, rule, rule->level, count, NULL, 0, "%lld of %d columns alone tell \"%s\": %s (%s)",
-                           (long long)count, r->n_columns, r->field[r->target].name, names,
+                           (long long)count, r->n_columns, grd_report_element(r, r->target, 0, target), names,
                            r->label >= 0 ? "accuracy" : "correlation");
 }
 

@@ -76,12 +76,14 @@ static void sort(grd_listing *listing, bool natural)
 
 /* ---- reading folders ---- */
 
-static bool is_picture(const char *name)
+/* Endings of names, in small letters. */
+static const char *const pictures[] = { ".png", ".jpg", ".jpeg", ".bmp", NULL }, *const texts[] = { ".txt", ".txt.gz", ".txt.xz", NULL };
+
+static bool ends_with_one_of(const char *name, const char *const *ends)
 {
-    static const char *const ends[] = { ".png", ".jpg", ".jpeg", ".bmp" };
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof ends / sizeof *ends; i++)
-        if (strcasecmp(dot, ends[i]) == 0)
+    const size_t n = strlen(name);
+    for (; *ends; ends++)
+        if (n >= strlen(*ends) && strcasecmp(name + n - strlen(*ends), *ends) == 0)
             return true;
     return false;
 }
@@ -96,7 +98,7 @@ typedef struct walk {
     grd_arena *arena;
     const char *root;
     grd_listing *out;
-    bool folders; /* those of the root, instead of files */
+    const char *const *ends; /* of files; NULL: the folders of the root instead */
 } walk;
 
 static grd_status keep(walk *w, const char *path)
@@ -124,11 +126,11 @@ static grd_status look_at(walk *w, const char *below, const struct dirent *entry
             return grd_fail(w->arena->host, GRD_ERR_IO, "%s: %s", full, strerror(errno));
         folder = S_ISDIR(info.st_mode);
     }
-    if (w->folders)
+    if (!w->ends)
         return folder ? keep(w, path) : GRD_OK;
     if (folder)
         return walk_folder(w, path, here);
-    return is_picture(entry->d_name) ? keep(w, path) : GRD_OK;
+    return ends_with_one_of(entry->d_name, w->ends) ? keep(w, path) : GRD_OK;
 }
 
 /* A link that leads back would never end. */
@@ -165,10 +167,10 @@ static grd_status walk_folder(walk *w, const char *below, const level *above)
     return status;
 }
 
-static grd_status list(grd_arena *arena, const char *dir, bool natural, bool folders, grd_listing *listing)
+static grd_status list(grd_arena *arena, const char *dir, bool natural, const char *const *ends, grd_listing *listing)
 {
     *listing = (grd_listing){ 0 };
-    walk w = { arena, dir, listing, folders };
+    walk w = { arena, dir, listing, ends };
     grd_status status = walk_folder(&w, "", NULL);
     if (status == GRD_OK) {
         sort(listing, natural);
@@ -181,12 +183,17 @@ static grd_status list(grd_arena *arena, const char *dir, bool natural, bool fol
 
 grd_status grd_list_pictures(grd_arena *arena, const char *dir, bool natural, grd_listing *listing)
 {
-    return list(arena, dir, natural, false, listing);
+    return list(arena, dir, natural, pictures, listing);
+}
+
+grd_status grd_list_texts(grd_arena *arena, const char *dir, grd_listing *listing)
+{
+    return list(arena, dir, true, texts, listing);
 }
 
 grd_status grd_list_folders(grd_arena *arena, const char *dir, bool natural, grd_listing *listing)
 {
-    return list(arena, dir, natural, true, listing);
+    return list(arena, dir, natural, NULL, listing);
 }
 
 /* ---- parts ---- */
@@ -211,6 +218,18 @@ char *grd_fill_path(grd_arena *arena, const char *text, int part, const char *wh
         text += skip;
     }
     return out;
+}
+
+const char *grd_list_root(grd_arena *arena, const char *file, const char *root, int part)
+{
+    const char *slash = strrchr(file, '/');
+    root = root ? grd_fill_path(arena, root, part, "") : "";
+    if (!root || *root == '/')
+        return root;
+    if (!slash)
+        return *root ? root : ".";
+    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - file + (slash == file)), file, *root && slash != file ? "/" : "",
+                            root);
 }
 
 grd_status grd_check_part(grd_host *host, const char *key, const char *text, int part)

@@ -2,20 +2,19 @@
 
 #include "base/file.h"
 #include "data/dataset.h"
-#include "format/image.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const int channel_choices[] = { 1, 3, 4 };
-enum { CACHE_NONE, CACHE_MEMORY };
+enum { CACHE_NONE, CACHE_MEMORY, CACHE_PACKED };
 enum { PATH = 2048 };
 
-static int channels_of(const grd_pictures *p) { return channel_choices[p->view.channels]; }
+int grd_pictures_channels(const grd_pictures *p) { return channel_choices[p->view.channels]; }
 
 static grd_image_opts image_opts(const grd_pictures *p)
 {
-    return (grd_image_opts){ .channels = channels_of(p), .eight_bit = true, .planes = true,
+    return (grd_image_opts){ .channels = grd_pictures_channels(p), .eight_bit = true, .planes = true,
                              .min_height = (int)p->view.min_size, .min_width = (int)p->view.min_size_w };
 }
 
@@ -56,6 +55,7 @@ void grd_pictures_close(void *self)
     if (!p)
         return;
     grd_pictures_cache_free(p->cache);
+    grd_pictures_pack_free(p->pack);
     grd_free(p->host, p->list.item);
     grd_free(p->host, p->number.item);
     grd_arena_free(&p->texts);
@@ -122,7 +122,18 @@ static grd_status check_paths(const grd_pictures *p)
     return GRD_OK;
 }
 
-grd_status grd_pictures_ready(grd_pictures *p)
+static grd_status open_cache(grd_pictures *p, grd_ctx *ctx)
+{
+    if (p->view.cache_file && p->view.cache != CACHE_PACKED)
+        return grd_fail(p->host, GRD_ERR_ARG, "cache_file: only cache: packed has a file");
+    switch (p->view.cache) {
+    case CACHE_MEMORY: return grd_pictures_cache_new(p->host, p->list.n, p->view.cache_mb, &p->cache);
+    case CACHE_PACKED: return grd_pictures_pack_open(ctx, p, &p->pack);
+    }
+    return GRD_OK;
+}
+
+grd_status grd_pictures_ready(grd_pictures *p, grd_ctx *ctx)
 {
     if (p->list.n == 0)
         return grd_fail(p->host, GRD_ERR_DATA, "%s: no pictures", p->root);
@@ -131,7 +142,9 @@ grd_status grd_pictures_ready(grd_pictures *p)
                         p->has_mask ? "masks" : "points");
     GRD_TRY(check_paths(p));
     GRD_TRY(look_at_sizes(p));
-    return p->view.cache == CACHE_MEMORY ? grd_pictures_cache_new(p->host, p->list.n, p->view.cache_mb, &p->cache) : GRD_OK;
+    grd_status status = open_cache(p, ctx);
+    p->view.cache_file = NULL; /* the options end with `open` */
+    return status;
 }
 
 /* ---- the row's functions ---- */
@@ -148,7 +161,7 @@ int grd_pictures_fields(const void *self, grd_field *out, int max)
     int n = 0;
     if (max < 4)
         return 4;
-    out[n++] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = { 3, { channels_of(p), h, w } }, .lo = 0, .hi = 255 };
+    out[n++] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = { 3, { grd_pictures_channels(p), h, w } }, .lo = 0, .hi = 255 };
     if (p->has_label)
         out[n++] = (grd_field){ .name = "label", .dtype = GRD_I32, .lo = 0, .hi = p->classes.n - 1, .classes = p->classes.n };
     if (p->has_mask) {
@@ -168,26 +181,30 @@ int grd_pictures_fields(const void *self, grd_field *out, int max)
 }
 
 /* Image and mask into the sample: fields 0 and, with masks, the one after the label. */
-static grd_status put_pixels(const grd_pictures *p, grd_sample *out, int64_t height, int64_t width, const void *image,
-                             const void *mask)
+static grd_status put_pixels(const grd_pictures *p, grd_sample *out, const grd_pixels *from)
 {
-    const int channels = channels_of(p), mask_field = p->has_label ? 2 : 1;
-    void *to = grd_sample_room(out, 0, &(grd_shape){ 3, { channels, height, width } });
+    const int channels = grd_pictures_channels(p), mask_field = p->has_label ? 2 : 1;
+    const size_t pixels = (size_t)from->height * (size_t)from->width;
+    void *to = grd_sample_room(out, 0, &(grd_shape){ 3, { channels, from->height, from->width } });
     if (!to)
         return GRD_ERR_MEMORY;
-    memcpy(to, image, (size_t)channels * (size_t)height * (size_t)width);
+    memcpy(to, from->image, (size_t)channels * pixels);
     if (!p->has_mask)
         return GRD_OK;
-    to = grd_sample_room(out, mask_field, &(grd_shape){ 2, { height, width } });
-    if (!to)
+    int32_t *label = grd_sample_room(out, mask_field, &(grd_shape){ 2, { from->height, from->width } });
+    if (!label)
         return GRD_ERR_MEMORY;
-    memcpy(to, mask, sizeof(int32_t) * (size_t)height * (size_t)width);
+    if (!from->narrow)
+        memcpy(label, from->mask, sizeof *label * pixels);
+    for (size_t i = 0; from->narrow && i < pixels; i++)
+        label[i] = ((const uint8_t *)from->mask)[i] - 1;
     return GRD_OK;
 }
 
-static grd_status decode(const grd_pictures *p, grd_host *host, const grd_listed *item, grd_image *image, int32_t **mask)
+grd_status grd_pictures_decode(const grd_pictures *p, grd_host *host, int64_t i, grd_image *image, int32_t **mask)
 {
     char path[PATH];
+    const grd_listed *item = &p->list.item[i];
     const grd_image_opts opts = image_opts(p);
     const grd_mask_rule rule = mask_rule(p);
     int64_t height, width;
@@ -212,26 +229,38 @@ static grd_status get_decoded(const grd_pictures *p, int64_t i, grd_sample *out)
     grd_image image = { 0 };
     int32_t *mask = NULL;
     grd_host_init(&host, &p->host->mem);
-    grd_status status = decode(p, &host, &p->list.item[i], &image, &mask);
+    grd_status status = grd_pictures_decode(p, &host, i, &image, &mask);
     if (status != GRD_OK) {
         grd_sample_fail(out, status, "%s", host.err.text);
     } else {
         const size_t pixels = (size_t)image.height * (size_t)image.width;
-        grd_pictures_cache_keep(p->cache, i, image.height, image.width, image.pixels, pixels * (size_t)channels_of(p), mask,
+        grd_pictures_cache_keep(p->cache, i, image.height, image.width, image.pixels, pixels * (size_t)grd_pictures_channels(p), mask,
                                mask ? pixels * sizeof *mask : 0);
-        status = put_pixels(p, out, image.height, image.width, image.pixels, mask);
+        status = put_pixels(p, out, &(grd_pixels){ image.height, image.width, image.pixels, mask, false });
     }
     grd_free(&host, mask);
     grd_image_free(&host, &image);
     return status;
 }
 
+/* From where they are kept; *found: they are. */
+static grd_status get_kept(const grd_pictures *p, int64_t i, grd_sample *out, bool *found)
+{
+    grd_pixels pixels;
+    const grd_cached *kept = grd_pictures_cache_find(p->cache, i);
+    if (kept)
+        pixels = (grd_pixels){ kept->height, kept->width, kept->bytes, kept->bytes + kept->image_bytes, false };
+    *found = kept || grd_pictures_pack_find(p->pack, i, &pixels);
+    return *found ? put_pixels(p, out, &pixels) : GRD_OK;
+}
+
 grd_status grd_pictures_get(const void *self, int64_t i, grd_sample *out)
 {
     const grd_pictures *p = self;
-    const grd_cached *kept = grd_pictures_cache_find(p->cache, i);
-    GRD_TRY(kept ? put_pixels(p, out, kept->height, kept->width, kept->bytes, kept->bytes + kept->image_bytes)
-                 : get_decoded(p, i, out));
+    bool found;
+    GRD_TRY(get_kept(p, i, out, &found));
+    if (!found)
+        GRD_TRY(get_decoded(p, i, out));
     if (p->has_label)
         *(int32_t *)out->data[1] = p->list.item[i].label;
     if (p->n_numbers)

@@ -1,5 +1,6 @@
-/* csv: a table of numbers and categories, one sample a row. */
+/* csv: a table of numbers and categories, maybe with pictures, one sample a row. */
 #include "base/ctx.h"
+#include "data/listing.h"
 #include "data/rows.h"
 #include "data/table.h"
 
@@ -8,38 +9,85 @@
 
 typedef grd_table_opts opts;
 
+typedef struct state {
+    grd_table t;
+    grd_pictures *pictures; /* in files that a column names; or NULL */
+    bool points;
+} state;
+
 static void close_csv(void *self)
 {
-    grd_table *t = self;
-    grd_host *host = t->host;
-    grd_table_close(t);
-    grd_free(host, t);
+    state *s = self;
+    grd_host *host = s->t.host;
+    grd_pictures_close(s->pictures);
+    grd_table_close(&s->t);
+    grd_free(host, s);
+}
+
+/* The table's paths, as the sources of pictures have them. */
+static grd_status list_pictures(state *s, const opts *o, grd_ctx *ctx)
+{
+    if (!s->t.image_path)
+        return GRD_OK;
+    if (o->points && o->view.min_size)
+        return grd_fail(&ctx->host, GRD_ERR_ARG, "min_size: pictures of another size than their file do not fit their points");
+    GRD_TRY(grd_pictures_new(&ctx->host, &o->view, "", &s->pictures));
+    grd_pictures *p = s->pictures;
+    p->part = o->part;
+    p->root = grd_list_root(&p->texts, s->t.file, o->image_root, o->part);
+    if (!p->root)
+        return GRD_ERR_MEMORY;
+    for (int64_t i = 0; i < s->t.n; i++)
+        GRD_TRY(grd_pictures_add(p, &(grd_listed){ .image = s->t.image_path[i], .line = (int64_t)s->t.line[i] }));
+    return grd_pictures_ready(p, ctx);
 }
 
 static grd_status open_csv(void **out, const void *options, grd_ctx *ctx)
 {
-    grd_table *t = GRD_NEW(&ctx->host, grd_table);
-    if (!t)
+    const opts *o = options;
+    state *s = GRD_NEW(&ctx->host, state);
+    if (!s)
         return GRD_ERR_MEMORY;
-    grd_status status = grd_table_open(&ctx->host, options, t);
+    grd_status status = grd_table_open(&ctx->host, o, &s->t);
+    if (status != GRD_OK) {
+        grd_free(&ctx->host, s);
+        return status;
+    }
+    s->points = o->points;
+    status = list_pictures(s, o, ctx);
     if (status == GRD_OK)
-        *out = t;
+        *out = s;
     else
-        grd_free(&ctx->host, t);
+        close_csv(s);
     return status;
 }
 
-static int64_t length(const void *self) { return ((const grd_table *)self)->n; }
+static int64_t length(const void *self) { return ((const state *)self)->t.n; }
 
-/* features, then the target, then the group: those that there are. */
+static bool has_image(const state *s) { return s->pictures || s->t.pixels; }
+
+static grd_field feature_field(const state *s)
+{
+    const int64_t n = s->t.width;
+    if (s->points)
+        return (grd_field){ .name = "points", .dtype = GRD_F32, .shape = { 2, { n / 2, 2 } } };
+    return (grd_field){ .name = "features", .dtype = GRD_F32, .shape = { 1, { n } } };
+}
+
+/* The picture, features or points, the target, the group: those that there are. */
 static int fields(const void *self, grd_field *out, int max)
 {
-    const grd_table *t = self;
+    const state *s = self;
+    const grd_table *t = &s->t;
     int n = 0;
-    if (max < 3)
-        return 3;
+    if (max < 4)
+        return 4;
+    if (s->pictures)
+        n = grd_pictures_fields(s->pictures, out, max);
+    if (t->pixels)
+        out[n++] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = t->image_shape, .hi = 255 };
     if (t->feature)
-        out[n++] = (grd_field){ .name = "features", .dtype = GRD_F32, .shape = { 1, { t->width } } };
+        out[n++] = feature_field(s);
     if (t->label)
         out[n++] = (grd_field){ .name = "label", .dtype = GRD_I32, .hi = (double)t->classes - 1, .classes = t->classes };
     if (t->value)
@@ -51,8 +99,14 @@ static int fields(const void *self, grd_field *out, int max)
 
 static grd_status get(const void *self, int64_t i, grd_sample *out)
 {
-    const grd_table *t = self;
-    int f = 0;
+    const state *s = self;
+    const grd_table *t = &s->t;
+    const int64_t pixels = t->image_shape.dim[0] * t->image_shape.dim[1] * t->image_shape.dim[2];
+    int f = has_image(s);
+    if (s->pictures)
+        GRD_TRY(grd_pictures_get(s->pictures, i, out));
+    if (t->pixels)
+        memcpy(out->data[0], t->pixels + i * pixels, (size_t)pixels);
     if (t->feature)
         memcpy(out->data[f++], t->feature + i * t->width, sizeof(float) * (size_t)t->width);
     if (t->label)
@@ -66,29 +120,21 @@ static grd_status get(const void *self, int64_t i, grd_sample *out)
 
 static const char *class_name(const void *self, int64_t label)
 {
-    const grd_table *t = self;
+    const grd_table *t = &((const state *)self)->t;
     return t->class_name && label >= 0 && label < t->classes ? t->class_name[label] : NULL;
 }
 
 static void name_of(const void *self, int64_t i, char *text, size_t size)
 {
-    const grd_table *t = self;
+    const grd_table *t = &((const state *)self)->t;
     snprintf(text, size, "%s:%llu", t->file, (unsigned long long)t->line[i]);
-}
-
-static void element_name(const void *self, int field, int64_t element, char *text, size_t size)
-{
-    const grd_table *t = self;
-    if (t->feature && field == 0 && element < t->width)
-        snprintf(text, size, "%s", t->feature_name[element]);
-    else
-        snprintf(text, size, "%lld", (long long)element);
 }
 
 static bool peek(const void *self, int64_t i, int field, double *value)
 {
-    const grd_table *t = self;
-    int f = t->feature != NULL;
+    const state *s = self;
+    const grd_table *t = &s->t;
+    int f = has_image(s) + (t->feature != NULL);
     if (t->label && field == f++)
         return *value = t->label[i], true;
     if (t->value && field == f++)
@@ -98,17 +144,34 @@ static bool peek(const void *self, int64_t i, int field, double *value)
     return false;
 }
 
+static const char *element_name(const void *self, int field, int64_t element)
+{
+    const state *s = self;
+    const grd_table *t = &s->t;
+    int f = has_image(s);
+    if (t->feature && field == f++)
+        return t->column[element];
+    if ((t->label || t->value) && field == f++)
+        return t->target;
+    return t->group && field == f ? t->grouped_by : NULL;
+}
+
 static const grd_option options[] = {
     { "file", GRD_OPTION_TEXT, offsetof(opts, file), 0, 0, 0, NULL, GRD_OPTION_REQUIRED | GRD_OPTION_PARTS,
       "the table, plain, .gz or .xz; {part} in it becomes train, val or test" },
     GRD_ENUM(opts, part, 0, "train|val|test", "which part"),
     GRD_TEXT(opts, target, NULL, "column that is to be predicted: field label, or target if it is a number"),
-    GRD_TEXT(opts, features, NULL, "columns with commas between, by name or number from 1; default: all but target and group"),
+    GRD_TEXT(opts, features, NULL, "columns with commas between, by name or number from 1; default: all but target, group and image"),
     GRD_TEXT(opts, drop, NULL, "columns that are no features, instead"),
     GRD_ENUM(opts, task, GRD_TABLE_AUTO, "auto|regression|classification",
              "auto: a target of numbers is regression, of texts classes"),
     GRD_TEXT(opts, classes, NULL, "names of the classes in order, with commas between; default: those of train, sorted"),
     GRD_ENUM(opts, categories, 0, "index|onehot", "what becomes of features that are texts; a missing one: NaN, or zeros"),
+    GRD_FLAG(opts, points, "the features are x and y of points in turn: field points [D/2,2], which moves with the picture"),
+    GRD_TEXT(opts, image, NULL, "column with a picture: its numbers from 0 to 255, with blanks between, or the path of its file"),
+    GRD_INTS(opts, image_shape, NULL, "of a picture whose numbers stand in the cell: [height, width] or [channels, height, width]"),
+    GRD_TEXT(opts, image_root, NULL, "folder that paths of pictures begin at, below the table's, which is the default"),
+    GRD_PICTURES_OPTIONS(opts),
     GRD_TEXT(opts, group, NULL, "column that becomes field group: equal cells, equal numbers"),
     GRD_REALS(opts, binarize, NULL,
               "[0.3, 0.7]: the lowest 30 % of the target's values (of train's file) are class 0, those from 70 % on 1, "
@@ -129,8 +192,8 @@ static const grd_option options[] = {
 
 const grd_source grd_source_csv = {
     .name = "csv",
-    .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN), and label i32 or target f32 [1].",
+    .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN) or points f32 [D/2,2], label i32 or target f32 [1],\n"
+           "group i32, and before them image u8 [C,H,W], if a column holds pictures or their paths.",
     .options = options, .options_size = sizeof(opts), .open = open_csv, .length = length, .fields = fields, .get = get,
-    .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek,
-    .element_name = element_name,
+    .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek, .element_name = element_name,
 };

@@ -17,18 +17,6 @@ typedef struct opts {
     grd_pictures_opts view;
 } opts;
 
-/* Folder of the list, or what `root` says, below it. */
-static const char *root_of(grd_arena *arena, const opts *o, const char *path)
-{
-    const char *slash = strrchr(path, '/'), *root = o->root ? grd_fill_path(arena, o->root, o->part, "") : "";
-    if (!root || *root == '/')
-        return root;
-    if (!slash)
-        return *root ? root : ".";
-    return grd_arena_format(arena, "%.*s%s%s", (int)(slash - path + (slash == path)), path, *root && slash != path ? "/" : "",
-                            root);
-}
-
 /* The list of `part` into p; path: where it is. */
 static grd_status read_list(grd_pictures *p, const opts *o, int part, grd_list_rule rule, const char **path,
                             grd_label_words *words)
@@ -77,7 +65,7 @@ static grd_status find_classes(grd_pictures *p, const opts *o, const grd_list_ru
     return o->part == 0 ? grd_list_classes(&p->texts, path, words, &p->classes) : classes_of_training(p, o, rule);
 }
 
-static grd_status fill(grd_pictures *p, const opts *o)
+static grd_status fill(grd_pictures *p, const opts *o, grd_ctx *ctx)
 {
     static const char separators[] = { 0, ' ', '\t', ',' };
     grd_list_rule rule = { .image = o->image, .mask = o->mask, .separator = separators[o->separator] };
@@ -86,16 +74,17 @@ static grd_status fill(grd_pictures *p, const opts *o)
     GRD_TRY(grd_list_columns(p->host, o->columns, &rule));
     grd_status status = read_list(p, o, o->part, rule, &path, &words);
     if (status == GRD_OK) {
-        p->root = root_of(&p->texts, o, path);
+        p->root = grd_list_root(&p->texts, path, o->root, o->part);
         status = p->root ? find_classes(p, o, &rule, path, &words) : GRD_ERR_MEMORY;
     }
     if (status == GRD_OK)
         status = grd_list_labels(p, path, &words);
     grd_free(p->host, words.item);
     p->no_label = o->no_label;
+    p->part = o->part;
     if (status == GRD_OK && p->no_label >= 0 && !p->has_mask)
         status = grd_fail(p->host, GRD_ERR_ARG, "void: %lld, but there are no masks", (long long)o->no_label);
-    return status == GRD_OK ? grd_pictures_ready(p) : status;
+    return status == GRD_OK ? grd_pictures_ready(p, ctx) : status;
 }
 
 static grd_status open_list(void **out, const void *options, grd_ctx *ctx)
@@ -104,7 +93,7 @@ static grd_status open_list(void **out, const void *options, grd_ctx *ctx)
     grd_pictures *p;
     GRD_TRY(grd_check_part(&ctx->host, "list", o->list, o->part));
     GRD_TRY(grd_pictures_new(&ctx->host, &o->view, "", &p));
-    grd_status status = fill(p, o);
+    grd_status status = fill(p, o, ctx);
     if (status == GRD_OK)
         *out = p;
     else

@@ -78,10 +78,11 @@ static grd_status open_folder(void **out, const void *options, grd_ctx *ctx)
     grd_pictures *p;
     GRD_TRY(grd_check_part(host, "dir", o->dir, o->part));
     GRD_TRY(grd_pictures_new(host, &o->view, "", &p));
+    p->part = o->part;
     p->root = grd_fill_path(&p->texts, o->dir, o->part, "");
     grd_status status = p->root ? add_all(p, o) : GRD_ERR_MEMORY;
     if (status == GRD_OK)
-        status = grd_pictures_ready(p);
+        status = grd_pictures_ready(p, ctx);
     if (status == GRD_OK)
         *out = p;
     else

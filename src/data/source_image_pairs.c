@@ -77,7 +77,7 @@ static grd_status pair(grd_pictures *p, const char *images, const entry *image, 
     return GRD_OK;
 }
 
-static grd_status fill(grd_pictures *p, const opts *o)
+static grd_status fill(grd_pictures *p, const opts *o, grd_ctx *ctx)
 {
     entry *image = NULL, *mask = NULL;
     int n = 0, m = 0;
@@ -88,6 +88,7 @@ static grd_status fill(grd_pictures *p, const opts *o)
         return GRD_ERR_MEMORY;
     p->has_mask = true;
     p->no_label = o->no_label;
+    p->part = o->part;
     GRD_TRY(grd_class_names_read(&p->texts, "", o->classes, &p->classes));
     grd_status status = list_half(p, images, "", &image, &n);
     if (status == GRD_OK)
@@ -96,7 +97,7 @@ static grd_status fill(grd_pictures *p, const opts *o)
         status = pair(p, images, image, n, masks, mask, m);
     grd_free(p->host, image);
     grd_free(p->host, mask);
-    return status == GRD_OK ? grd_pictures_ready(p) : status;
+    return status == GRD_OK ? grd_pictures_ready(p, ctx) : status;
 }
 
 static grd_status open_pairs(void **out, const void *options, grd_ctx *ctx)
@@ -106,7 +107,7 @@ static grd_status open_pairs(void **out, const void *options, grd_ctx *ctx)
     const char *told_by = strstr(o->images, "{part}") && strstr(o->masks, "{part}") ? o->images : o->dir;
     GRD_TRY(grd_check_part(&ctx->host, "dir", told_by, o->part));
     GRD_TRY(grd_pictures_new(&ctx->host, &o->view, "", &p));
-    grd_status status = fill(p, o);
+    grd_status status = fill(p, o, ctx);
     if (status == GRD_OK)
         *out = p;
     else

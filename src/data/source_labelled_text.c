@@ -1,35 +1,35 @@
-/* labelled_text: a text and its class a line, between them a tab. */
+/* labelled_text: texts and their classes, from a table or from a folder for each class. */
 #include "base/ctx.h"
+#include "data/labelled.h"
 #include "data/rows.h"
 #include "data/texts.h"
 #include "data/tokens.h"
-#include "format/csv.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define MOST_CLASSES 65536
-
 typedef struct opts {
-    const char *file;
     int part;
-    const char *text, *label, *separator;
-    bool no_header, quotes;
     int64_t length;
+    grd_labelled_opts from;
     grd_tokens_opts tokens;
 } opts;
+
+typedef struct place { /* of a text */
+    const char *file;
+    uint64_t line;
+} place;
 
 typedef struct state {
     grd_host *host;
     grd_arena arena;
-    const char *file;
+    bool folders; /* a file a text */
+    grd_class_names classes;
     grd_tokens tokens;
     grd_token_texts texts;
     int32_t *label;
-    uint64_t *line;
-    int64_t classes;
-    const char **class_name;
+    place *place;
+    int64_t length; /* most tokens of a text */
 } state;
 
 static const char *const special[] = { "<pad>", "<unk>", NULL };
@@ -40,102 +40,62 @@ static void close_labelled(void *self)
     grd_tokens_free(&s->tokens);
     grd_token_texts_free(&s->texts);
     grd_free(s->host, s->label);
-    grd_free(s->host, s->line);
+    grd_free(s->host, s->place);
     grd_arena_free(&s->arena);
     grd_free(s->host, s);
 }
 
-typedef struct reading {
-    grd_csv csv;
-    int text, label;
-} reading;
+/* ---- opening ---- */
 
-/* On failure nothing is left to close. */
-static grd_status open_table(grd_host *host, const opts *o, const char *path, reading *r)
+static grd_status see(void *user, const grd_labelled_text *text) { return grd_tokens_see(user, text->text, text->size); }
+
+static grd_status see_all(void *user, grd_tokens *tokens) { return grd_labelled_each(user, see, tokens); }
+
+/* Where a text comes from outlives the set that it comes from. */
+static grd_status keep_place(state *s, const grd_labelled_text *text)
 {
-    const grd_csv_opts csv = { .separator = strcmp(o->separator, "tab") == 0 ? '\t' : o->separator[0], .no_header = o->no_header,
-                               .no_quotes = !o->quotes, .missing = (const char *const[]){ NULL } };
-    GRD_TRY(grd_csv_read(host, path, &csv, &r->csv));
-    grd_status status = grd_csv_column(&r->csv, "text", o->text, &r->text);
-    if (status == GRD_OK)
-        status = grd_csv_column(&r->csv, "label", o->label, &r->label);
-    if (status == GRD_OK && r->text == r->label)
-        status = grd_fail(host, GRD_ERR_ARG, "%s: text and label are both column %d", path, r->text + 1);
-    if (status == GRD_OK && r->csv.n_rows == 0)
-        status = grd_fail(host, GRD_ERR_DATA, "%s: no texts, expected at least one", path);
-    if (status != GRD_OK)
-        grd_csv_close(&r->csv);
-    return status;
+    const int64_t i = s->texts.n;
+    const bool same = i && !s->folders;
+    s->place[i] = (place){ same ? s->place[i - 1].file : grd_arena_strdup(&s->arena, text->file), text->line };
+    return s->place[i].file ? GRD_OK : GRD_ERR_MEMORY;
 }
 
-/* The vocabulary, unless a file has it, and the classes. */
-static grd_status learn(state *s, const opts *o, const reading *train)
+static grd_status take(void *user, const grd_labelled_text *text)
 {
-    grd_csv_levels levels;
-    GRD_TRY(grd_csv_levels_of(&train->csv, train->label, MOST_CLASSES, &levels));
-    s->classes = levels.n;
-    s->class_name = grd_arena_alloc(&s->arena, sizeof *s->class_name * (size_t)levels.n);
-    grd_status status = s->class_name ? GRD_OK : GRD_ERR_MEMORY;
-    for (int k = 0; k < levels.n && status == GRD_OK; k++)
-        if (!(s->class_name[k] = grd_arena_strdup(&s->arena, levels.text[k])))
-            status = GRD_ERR_MEMORY;
-    grd_csv_levels_free(&levels);
-    if (status != GRD_OK || o->tokens.vocab)
-        return status == GRD_OK ? grd_tokens_load(&s->tokens, o->tokens.vocab, special) : status;
-    for (int64_t i = 0; i < train->csv.n_rows && status == GRD_OK; i++) {
-        const char *text = grd_csv_cell(&train->csv, i, train->text);
-        status = grd_tokens_see(&s->tokens, text, strlen(text));
-    }
-    grd_tokens_opts tokens = o->tokens;
-    tokens.save_vocab = o->part == GRD_PART_TRAIN ? tokens.save_vocab : NULL;
-    return status == GRD_OK ? grd_tokens_fit(&s->tokens, &tokens, special) : status;
+    state *s = user;
+    const int64_t i = s->texts.n;
+    GRD_TRY(keep_place(s, text));
+    s->label[i] = grd_class_names_find(&s->classes, text->label);
+    if (s->label[i] < 0)
+        return grd_fail(s->host, GRD_ERR_DATA, "%s:%llu: label \"%.80s\" is none of train's %d classes", text->file,
+                        (unsigned long long)text->line, text->label, s->classes.n);
+    return grd_token_texts_add(&s->texts, &s->tokens, text->text, text->size, s->length, text->file, text->line);
 }
 
-static int32_t class_of(const state *s, const char *name)
+static grd_status take_all(state *s, const grd_labelled *set)
 {
-    for (int64_t k = 0; k < s->classes; k++)
-        if (strcmp(s->class_name[k], name) == 0)
-            return (int32_t)k;
-    return -1;
-}
-
-static grd_status take(state *s, const opts *o, const reading *own)
-{
-    const int64_t n = own->csv.n_rows;
+    const int64_t n = grd_labelled_count(set);
+    s->folders = !set->table;
     s->label = GRD_NEW_N(s->host, int32_t, n);
-    s->line = GRD_NEW_N(s->host, uint64_t, n);
-    if (!s->label || !s->line)
-        return GRD_ERR_MEMORY;
-    for (int64_t i = 0; i < n; i++) {
-        const char *text = grd_csv_cell(&own->csv, i, own->text), *label = grd_csv_cell(&own->csv, i, own->label);
-        s->line[i] = own->csv.row[i].line;
-        s->label[i] = class_of(s, label);
-        if (s->label[i] < 0)
-            return grd_fail(s->host, GRD_ERR_DATA, "%s:%llu: label \"%.80s\" is none of train's %lld classes", s->file,
-                            (unsigned long long)s->line[i], label, (long long)s->classes);
-        GRD_TRY(grd_token_texts_add(&s->texts, &s->tokens, text, strlen(text), o->length, s->file, s->line[i]));
-    }
-    return GRD_OK;
+    s->place = GRD_NEW_N(s->host, place, n);
+    return s->label && s->place ? grd_labelled_each(set, take, s) : GRD_ERR_MEMORY;
 }
 
 static grd_status read_all(state *s, const opts *o)
 {
-    reading own, train;
-    const char *path;
-    GRD_TRY(grd_text_part(&s->arena, "file", o->file, o->part, &s->file));
-    GRD_TRY(grd_text_part(&s->arena, "file", o->file, GRD_PART_TRAIN, &path));
-    if (strlen(o->separator) != 1 && strcmp(o->separator, "tab") != 0)
-        return grd_fail(s->host, GRD_ERR_ARG, "separator: \"%.40s\", expected one character or tab", o->separator);
-    GRD_TRY(open_table(s->host, o, path, &train));
-    grd_status status = learn(s, o, &train);
+    grd_labelled own, train;
+    GRD_TRY(grd_labelled_open(s->host, &o->from, GRD_PART_TRAIN, &train));
+    grd_status status = grd_labelled_classes(&train, &s->arena, &s->classes);
+    if (status == GRD_OK)
+        status = grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special, see_all, &train);
     if (status == GRD_OK && o->part == GRD_PART_TRAIN)
-        status = take(s, o, &train);
-    grd_csv_close(&train.csv);
+        status = take_all(s, &train);
+    grd_labelled_close(&train);
     if (status != GRD_OK || o->part == GRD_PART_TRAIN)
         return status;
-    GRD_TRY(open_table(s->host, o, s->file, &own));
-    status = take(s, o, &own);
-    grd_csv_close(&own.csv);
+    GRD_TRY(grd_labelled_open(s->host, &o->from, o->part, &own));
+    status = take_all(s, &own);
+    grd_labelled_close(&own);
     return status;
 }
 
@@ -147,6 +107,7 @@ static grd_status open_labelled(void **out, const void *options, grd_ctx *ctx)
     if (!s)
         return GRD_ERR_MEMORY;
     s->host = s->texts.host = host;
+    s->length = o->length;
     grd_arena_init(&s->arena, host);
     grd_tokens_init(&s->tokens, host, o->tokens.tokenizer);
     grd_status status = read_all(s, o);
@@ -156,6 +117,8 @@ static grd_status open_labelled(void **out, const void *options, grd_ctx *ctx)
         close_labelled(s);
     return status;
 }
+
+/* ---- samples ---- */
 
 static int64_t length(const void *self) { return ((const state *)self)->texts.n; }
 
@@ -168,7 +131,7 @@ static int fields(const void *self, grd_field *out, int max)
                               .shape = { 1, { -1 } },
                               .hi = (double)grd_tokens_size(&s->tokens) - 1,
                               .pad = grd_tokens_special(&s->tokens, special[0]) };
-        out[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .hi = (double)s->classes - 1, .classes = s->classes };
+        out[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .hi = (double)s->classes.n - 1, .classes = s->classes.n };
     }
     return 2;
 }
@@ -183,13 +146,16 @@ static grd_status get(const void *self, int64_t i, grd_sample *out)
 static const char *class_name(const void *self, int64_t label)
 {
     const state *s = self;
-    return label >= 0 && label < s->classes ? s->class_name[label] : NULL;
+    return label >= 0 && label < s->classes.n ? s->classes.name[label] : NULL;
 }
 
 static void name_of(const void *self, int64_t i, char *text, size_t size)
 {
     const state *s = self;
-    snprintf(text, size, "%s:%llu", s->file, (unsigned long long)s->line[i]);
+    if (s->folders)
+        snprintf(text, size, "%s", s->place[i].file);
+    else
+        snprintf(text, size, "%s:%llu", s->place[i].file, (unsigned long long)s->place[i].line);
 }
 
 static bool peek(const void *self, int64_t i, int field, double *value)
@@ -199,14 +165,18 @@ static bool peek(const void *self, int64_t i, int field, double *value)
 }
 
 static const grd_option options[] = {
-    { "file", GRD_OPTION_TEXT, offsetof(opts, file), 0, 0, 0, NULL, GRD_OPTION_REQUIRED | GRD_OPTION_PARTS,
+    { "file", GRD_OPTION_TEXT, offsetof(opts, from.file), 0, 0, 0, NULL, GRD_OPTION_PARTS,
       "lines of label and text, plain, .gz or .xz; {part} in it becomes train, val or test" },
+    { "folder", GRD_OPTION_TEXT, offsetof(opts, from.folder), 0, 0, 0, NULL, GRD_OPTION_PARTS,
+      "instead: folder with a folder for each class, a text a file (.txt, .txt.gz, .txt.xz); may hold {part}" },
     GRD_ENUM(opts, part, 0, "train|val|test", "which part; vocabulary and classes are always those of train"),
-    GRD_TEXT(opts, text, "text", "column with the text, by name or number from 1"),
-    GRD_TEXT(opts, label, "label", "column with the class"),
-    GRD_TEXT(opts, separator, "tab", "between columns: one character, or tab"),
-    GRD_FLAG_ON(opts, header, "the first line names the columns"),
-    GRD_FLAG(opts, quotes, "quotes enclose cells"),
+    { "classes", GRD_OPTION_TEXT, offsetof(opts, from.classes), 0, 0, 0, NULL, 0,
+      "names of the classes in order, with commas between; default: those of train, sorted. Other folders are left out" },
+    { "text", GRD_OPTION_TEXT, offsetof(opts, from.text), 0, 0, 0, "text", 0, "column of file with the text, by name or number from 1" },
+    { "label", GRD_OPTION_TEXT, offsetof(opts, from.label), 0, 0, 0, "label", 0, "column of file with the class" },
+    { "separator", GRD_OPTION_TEXT, offsetof(opts, from.separator), 0, 0, 0, "tab", 0, "between columns: one character, or tab" },
+    { "header", GRD_OPTION_BOOL, offsetof(opts, from.no_header), 1, 0, 0, NULL, GRD_OPTION_INVERTED, "the first line names the columns" },
+    { "quotes", GRD_OPTION_BOOL, offsetof(opts, from.quotes), 0, 0, 0, NULL, 0, "quotes enclose cells" },
     GRD_INT(opts, length, 0, 0, 1e9, "texts are cut off after so many tokens; 0: not"),
     GRD_TOKENS_OPTIONS(opts, GRD_TOKENS_WORDS),
     GRD_END,
@@ -214,7 +184,7 @@ static const grd_option options[] = {
 
 const grd_source grd_source_labelled_text = {
     .name = "labelled_text",
-    .doc = "Texts with classes, one a line: text i32 [-1] (token ids; <pad> 0, <unk> 1), label i32.",
+    .doc = "Texts with classes, a line or a file each: text i32 [-1] (token ids; <pad> 0, <unk> 1), label i32.",
     .options = options, .options_size = sizeof(opts), .open = open_labelled, .length = length, .fields = fields, .get = get,
     .close = close_labelled, .class_name = class_name, .name_of = name_of, .peek = peek,
 };

@@ -14,8 +14,8 @@ typedef struct opts {
     int part;
     const char *part_names;
     int64_t length;
-    const char *vocab[SIDES];
-    grd_tokens_opts tokens; /* its vocab and save_vocab are not options of this source */
+    const char *vocab[SIDES], *save_vocab[SIDES];
+    grd_tokens_opts tokens; /* of both sides, but for vocab and save_vocab */
 } opts;
 
 typedef struct state {
@@ -57,22 +57,29 @@ static grd_status path_of(state *s, const opts *o, int side, int part, const cha
     return *path ? GRD_OK : GRD_ERR_MEMORY;
 }
 
-static grd_status learn(state *s, const opts *o, int side)
+static grd_status see_lines(void *user, grd_tokens *tokens)
 {
     grd_text_file f;
-    const char *path, *line;
+    const char *line;
     size_t size;
-    if (o->vocab[side])
-        return grd_tokens_load(&s->tokens[side], o->vocab[side], special);
-    GRD_TRY(path_of(s, o, side, GRD_PART_TRAIN, &path));
-    GRD_TRY(grd_text_open(s->host, path, &f));
+    GRD_TRY(grd_text_open(tokens->host, user, &f));
     grd_status status = GRD_OK;
     while (status == GRD_OK && grd_text_line(&f, &line, &size))
-        status = grd_tokens_see(&s->tokens[side], line, size);
-    grd_free(s->host, f.bytes);
-    if (status == GRD_OK && f.line == 0)
-        return grd_fail(s->host, GRD_ERR_DATA, "%s: no lines, expected at least one", path);
-    return status == GRD_OK ? grd_tokens_fit(&s->tokens[side], &o->tokens, special) : status;
+        status = grd_tokens_see(tokens, line, size);
+    grd_free(tokens->host, f.bytes);
+    return status != GRD_OK || f.line > 0
+               ? status
+               : grd_fail(tokens->host, GRD_ERR_DATA, "%s: no lines, expected at least one", (const char *)user);
+}
+
+static grd_status learn(state *s, const opts *o, int side)
+{
+    const char *path;
+    grd_tokens_opts tokens = o->tokens;
+    tokens.vocab = o->vocab[side];
+    tokens.save_vocab = o->save_vocab[side];
+    GRD_TRY(path_of(s, o, side, GRD_PART_TRAIN, &path));
+    return grd_tokens_learn(&s->tokens[side], &tokens, o->part == GRD_PART_TRAIN, special, see_lines, (void *)path);
 }
 
 static grd_status take(state *s, const opts *o, int side)
@@ -180,6 +187,8 @@ static const grd_option options[] = {
       "what a token is" },
     SIDE("from_vocab", vocab[FROM], 0, "JSON file with the vocabulary of `from`, instead of one fitted on train"),
     SIDE("to_vocab", vocab[TO], 0, "the same of `to`"),
+    SIDE("from_save_vocab", save_vocab[FROM], 0, "JSON file that it is written to when it is fitted for the part train"),
+    SIDE("to_save_vocab", save_vocab[TO], 0, "the same of `to`"),
     { "max_vocab", GRD_OPTION_INT, offsetof(opts, tokens.max_vocab), 0, 0, 10000000, NULL, 0,
       "most tokens of each; 0: all, of bpe 8192" },
     { "min_count", GRD_OPTION_INT, offsetof(opts, tokens.min_count), 0, 0, 1e15, NULL, 0, "rarer ones are left out" },

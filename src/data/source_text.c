@@ -82,27 +82,28 @@ static grd_status cut(grd_host *host, const opts *o, const grd_text_file *f, int
     return GRD_OK;
 }
 
-static grd_status learn(state *s, const opts *o, const char *path)
+typedef struct learning {
+    const opts *o;
+    const char *path;
+} learning;
+
+/* The part train of the file, whole or line by line. */
+static grd_status see_train(void *user, grd_tokens *tokens)
 {
+    const learning *l = user;
     grd_text_file f;
-    size_t from, to;
-    const char *const *special = special_of(o);
-    if (o->tokens.vocab)
-        return grd_tokens_load(&s->tokens, o->tokens.vocab, special);
-    GRD_TRY(grd_text_open(s->host, path, &f));
-    grd_status status = cut(s->host, o, &f, GRD_PART_TRAIN, &from, &to);
+    size_t from, to, size;
     const char *line;
-    size_t size;
+    GRD_TRY(grd_text_open(tokens->host, l->path, &f));
+    grd_status status = cut(tokens->host, l->o, &f, GRD_PART_TRAIN, &from, &to);
     f.at = f.bytes + from;
     f.size = to;
-    if (status == GRD_OK && !o->lines)
-        status = grd_tokens_see(&s->tokens, f.at, to - from);
-    while (status == GRD_OK && o->lines && grd_text_line(&f, &line, &size))
-        status = grd_tokens_see(&s->tokens, line, size);
-    grd_free(s->host, f.bytes);
-    grd_tokens_opts tokens = o->tokens;
-    tokens.save_vocab = o->part == GRD_PART_TRAIN ? tokens.save_vocab : NULL;
-    return status == GRD_OK ? grd_tokens_fit(&s->tokens, &tokens, special) : status;
+    if (status == GRD_OK && !l->o->lines)
+        status = grd_tokens_see(tokens, f.at, to - from);
+    while (status == GRD_OK && l->o->lines && grd_text_line(&f, &line, &size))
+        status = grd_tokens_see(tokens, line, size);
+    grd_free(tokens->host, f.bytes);
+    return status;
 }
 
 /* Where there is no token for what is unknown, nothing may be: the text would close up around it. */
@@ -176,7 +177,7 @@ static grd_status read_all(state *s, const opts *o)
         return grd_fail(s->host, GRD_ERR_ARG, "length: 0: windows need a length");
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, o->parts.n ? GRD_PART_TRAIN : o->part, &s->file));
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, GRD_PART_TRAIN, &train));
-    GRD_TRY(learn(s, o, train));
+    GRD_TRY(grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special_of(o), see_train, &(learning){ o, train }));
     GRD_TRY(grd_text_open(s->host, s->file, &f));
     grd_status status = cut(s->host, o, &f, o->part, &from, &to);
     if (status == GRD_OK && !o->lines)

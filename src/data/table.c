@@ -30,7 +30,7 @@ typedef struct reading {
     const grd_csv *train;       /* one of them */
     column *column;             /* features */
     int n_columns;
-    int target, group;          /* -1 = none */
+    int target, group, image;   /* -1 = none */
     int64_t *row;               /* which rows are samples, in order */
     int64_t n;
     int task;                   /* never AUTO */
@@ -124,6 +124,8 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
             return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" stands there twice", name[i]);
         if (at == r->target)
             return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" is the target", name[i]);
+        if (at == r->image)
+            return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" is the picture", name[i]);
         take[at] = true;
         order[r->n_columns++] = at;
     }
@@ -132,7 +134,7 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
     if (n > 0)
         return GRD_OK;
     for (int c = 0; c < r->train->n_columns; c++)
-        take[c] = c != r->target && c != r->group;
+        take[c] = c != r->target && c != r->group && c != r->image;
     GRD_TRY(grd_text_names(&r->t->arena, "drop", r->o->drop, &name, &n));
     for (int i = 0; i < n; i++) {
         GRD_TRY(grd_csv_column(r->train, "drop", name[i], &at));
@@ -167,21 +169,44 @@ static grd_status describe_column(reading *r, column *c)
     return GRD_OK;
 }
 
-static grd_status name_features(reading *r)
+/* Columns that are x and y in turn. */
+static grd_status check_points(const reading *r)
+{
+    for (int i = 0; i < r->n_columns; i++)
+        if (r->column[i].kind != NUMBERS)
+            return grd_fail(r->host, GRD_ERR_DATA, "%s: points: column \"%.80s\" holds texts, expected numbers", r->train->name,
+                            r->train->column[r->column[i].at]);
+    return r->n_columns && r->n_columns % 2 == 0
+               ? GRD_OK
+               : grd_fail(r->host, GRD_ERR_ARG, "%s: points: %d columns, expected x and y in turn", r->train->name, r->n_columns);
+}
+
+static grd_status keep_name(const reading *r, int at, const char **name)
+{
+    *name = at >= 0 ? grd_arena_strdup(&r->t->arena, r->train->column[at]) : NULL;
+    return at < 0 || *name ? GRD_OK : GRD_ERR_MEMORY;
+}
+
+/* Names outlive the files. */
+static grd_status keep_names(reading *r)
 {
     grd_table *t = r->t;
     int64_t n = 0;
-    t->feature_name = grd_arena_alloc(&t->arena, sizeof *t->feature_name * (size_t)t->width);
-    for (int i = 0; t->feature_name && i < r->n_columns; i++)
-        for (int k = 0; k < r->column[i].width; k++) {
-            const column *c = &r->column[i];
-            const bool one = c->kind == ONEHOT;
-            t->feature_name[n] = grd_arena_format(&t->arena, "%.80s%s%.80s", r->train->column[c->at], one ? "=" : "",
-                                                  one ? c->levels.text[k] : "");
-            if (!t->feature_name[n++])
+    GRD_TRY(keep_name(r, r->target, &t->target));
+    GRD_TRY(keep_name(r, r->group, &t->grouped_by));
+    t->column = grd_arena_alloc(&t->arena, sizeof *t->column * (size_t)t->width);
+    if (!t->column)
+        return GRD_ERR_MEMORY;
+    for (int i = 0; i < r->n_columns; i++) {
+        const column *c = &r->column[i];
+        for (int k = 0; k < c->width; k++, n++) {
+            t->column[n] = c->kind == ONEHOT ? grd_arena_format(&t->arena, "%s=%s", r->train->column[c->at], c->levels.text[k])
+                                             : grd_arena_strdup(&t->arena, r->train->column[c->at]);
+            if (!t->column[n])
                 return GRD_ERR_MEMORY;
         }
-    return t->feature_name ? GRD_OK : GRD_ERR_MEMORY;
+    }
+    return GRD_OK;
 }
 
 static grd_status describe_columns(reading *r)
@@ -194,6 +219,10 @@ static grd_status describe_columns(reading *r)
         return GRD_ERR_MEMORY;
     GRD_TRY(one_column(r, "target", r->o->target, &r->target));
     GRD_TRY(one_column(r, "group", r->o->group, &r->group));
+    GRD_TRY(one_column(r, "image", r->o->image, &r->image));
+    if (r->image >= 0 && (r->image == r->target || r->image == r->group))
+        return grd_fail(r->host, GRD_ERR_ARG, "image: column \"%.80s\" is the %s", r->o->image,
+                        r->image == r->target ? "target" : "group");
     GRD_TRY(choose_columns(r, take, order));
     for (int i = 0; i < r->n_columns; i++) {
         r->column[i].at = order[i];
@@ -203,9 +232,11 @@ static grd_status describe_columns(reading *r)
             return grd_fail(r->host, GRD_ERR_DATA, "%s: more than %d features at column \"%.80s\"", r->train->name, MOST_WIDTH,
                             r->train->column[order[i]]);
     }
-    if (!r->t->width && r->target < 0)
+    if (!r->t->width && r->target < 0 && r->image < 0)
         return grd_fail(r->host, GRD_ERR_ARG, "%s: neither features nor a target", r->train->name);
-    return r->t->width ? name_features(r) : GRD_OK;
+    if (r->o->points)
+        GRD_TRY(check_points(r));
+    return keep_names(r);
 }
 
 /* ---- rows ---- */
@@ -517,7 +548,8 @@ static grd_status read_all(reading *r)
     GRD_TRY(read_target(r));
     GRD_TRY(fill_features(r));
     GRD_TRY(fill_groups(r));
-    return fill_lines(r);
+    GRD_TRY(fill_lines(r));
+    return grd_table_images(&r->own, r->image, r->row, r->n, r->o, r->t);
 }
 
 static void end_reading(reading *r)
@@ -537,7 +569,7 @@ grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table 
     memset(table, 0, sizeof *table);
     table->host = host;
     grd_arena_init(&table->arena, host);
-    reading r = { .host = host, .o = opts, .t = table, .target = -1, .group = -1 };
+    reading r = { .host = host, .o = opts, .t = table, .target = -1, .group = -1, .image = -1 };
     grd_status status = read_all(&r);
     end_reading(&r);
     if (status != GRD_OK)
@@ -552,5 +584,6 @@ void grd_table_close(grd_table *t)
     grd_free(t->host, t->label);
     grd_free(t->host, t->group);
     grd_free(t->host, t->line);
+    grd_free(t->host, t->pixels);
     grd_arena_free(&t->arena);
 }

@@ -2,9 +2,8 @@
 #ifndef GRD_DATA_TABLE_H
 #define GRD_DATA_TABLE_H
 
+#include "data/pictures.h"
 #include "format/csv.h"
-
-#include <gradus/base.h>
 
 enum { GRD_TABLE_AUTO, GRD_TABLE_REGRESSION, GRD_TABLE_CLASSIFICATION };
 
@@ -18,6 +17,10 @@ typedef struct grd_table_opts { /* of the source csv */
     int categories; /* 0 = index, 1 = onehot */
     grd_reals binarize, parts;
     int64_t parts_seed;
+    bool points;
+    const char *image, *image_root;
+    grd_ints image_shape;
+    grd_pictures_opts view;
 } grd_table_opts;
 
 typedef struct grd_table {
@@ -27,17 +30,24 @@ typedef struct grd_table {
     int64_t n;           /* samples */
     int64_t width;       /* features of one */
     float *feature;      /* [n][width]; NULL = no features */
+    const char **column; /* [width]: what the features are called: "area", "color=red" */
+    const char *target, *grouped_by; /* columns; NULL = none */
     float *value;        /* regression: the target */
     int32_t *label;      /* classification */
     int32_t *group;
     uint64_t *line;      /* of the file */
     int64_t classes, groups;
     const char **class_name;
-    const char **feature_name; /* [width]: the column, of a category with its text: "Street=Pave" */
+    uint8_t *pixels;        /* [n] pictures of image_shape; or NULL */
+    grd_shape image_shape;
+    const char **image_path; /* [n], pictures in files; or NULL */
 } grd_table;
 
 /* Reads and checks everything. On failure nothing is left to close. */
 grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table *table);
 void grd_table_close(grd_table *table);
+
+/* table_image.c: the pictures of column `image`, of the rows row[0..n), into table. */
+grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, int64_t n, const grd_table_opts *opts, grd_table *table);
 
 #endif

@@ -151,6 +151,18 @@ grd_status grd_tokens_fit(grd_tokens *t, const grd_tokens_opts *o, const char *c
     return t->kind == GRD_TOKENS_BPE ? grd_bpe_write(t->host, o->save_vocab, &t->bpe) : write_list(t, o->save_vocab);
 }
 
+grd_status grd_tokens_learn(grd_tokens *t, const grd_tokens_opts *o, bool keep, const char *const *special,
+                            grd_status (*tell)(void *user, grd_tokens *tokens), void *user)
+{
+    grd_tokens_opts opts = *o;
+    if (o->vocab)
+        return grd_tokens_load(t, o->vocab, special);
+    if (!keep)
+        opts.save_vocab = NULL;
+    GRD_TRY(tell(user, t));
+    return grd_tokens_fit(t, &opts, special);
+}
+
 /* ---- use ---- */
 
 int32_t grd_tokens_size(const grd_tokens *t) { return t->kind == GRD_TOKENS_BPE ? t->bpe.vocab.n : t->vocab.n; }

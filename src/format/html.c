@@ -12,7 +12,7 @@ static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:1100px;margin:2em auto;padding:0 1em}"
     "h1{font-size:1.5em}h2{font-size:1.15em;margin:1.8em 0 .4em;border-bottom:1px solid #ddd}h3{font-size:1em;margin:1em 0 .2em}"
     "table{border-collapse:collapse;margin:.5em 0}th,td{padding:.2em .8em .2em 0;text-align:left;vertical-align:top}"
-    "th{border-bottom:1px solid #bbb;font-weight:600}td{border-bottom:1px solid #eee;overflow-wrap:anywhere}"
+    "th{border-bottom:1px solid #bbb;font-weight:600}td{border-bottom:1px solid #eee;overflow-wrap:break-word}"
     "figure{display:inline-block;margin:2px 5px 4px 0;vertical-align:top;max-width:150px}"
     "figcaption{font-size:11px;line-height:1.25;color:#555;overflow-wrap:anywhere}img{image-rendering:pixelated;display:block}"
     ".error{color:#b00020;font-weight:600}.warning{color:#b45f06;font-weight:600}.note{color:#0b5394}.small{font-size:12px;color:"
@@ -122,7 +122,7 @@ grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, 
 /* ---- bars ---- */
 
 static const char *const colours[] = { "#0072b2", "#e69f00", "#009e73", "#cc79a7" };
-enum { COLOURS = sizeof colours / sizeof *colours, HEIGHT = 140, WIDEST = 1000 };
+enum { COLOURS = sizeof colours / sizeof *colours, HEIGHT = 140, SMALL = 36, WIDEST = 1000 };
 
 static void put_bar_name(grd_bytes *out, double x, const char *name)
 {
@@ -134,17 +134,19 @@ static void put_bar_name(grd_bytes *out, double x, const char *name)
 
 void grd_html_bars(grd_bytes *out, const char *const *name, int n, const char *const *series, int n_series, const double *value)
 {
-    double most = 0, wide = n ? fmin(26.0 * n_series, (double)WIDEST / n) : 0, left = name ? 60 : 4, bar = wide * 0.8 / n_series;
+    const int height = name ? HEIGHT : SMALL; /* without names: small enough for a row of a table */
+    double most = 0, wide = n ? fmin((name ? 26.0 : 8.0) * n_series, (double)WIDEST / n) : 0, left = name ? 60 : 4;
+    double bar = wide * 0.8 / n_series;
     for (int i = 0; i < n * n_series; i++)
         most = fmax(most, value[i]);
     grd_bytes_print(out, "<svg width=\"%.0f\" height=\"%d\" font-family=\"sans-serif\">", left + wide * n + 10,
-                    HEIGHT + (name ? 80 : 8));
+                    height + (name ? 80 : 4));
     for (int s = 0; s < n_series; s++)
         for (int i = 0; i < n; i++) {
-            double high = most > 0 ? value[s * n + i] / most * (HEIGHT - 20) : 0;
+            double high = most > 0 ? value[s * n + i] / most * (height - (series ? 20 : 2)) : 0;
             grd_bytes_print(out,
                             "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%g</title></rect>",
-                            left + wide * i + bar * s, HEIGHT - high, bar, high, colours[s % COLOURS], value[s * n + i]);
+                            left + wide * i + bar * s, height - high, bar, high, colours[s % COLOURS], value[s * n + i]);
         }
     for (int i = 0; i < n && name; i++)
         put_bar_name(out, left + wide * i + wide / 2, name[i]);

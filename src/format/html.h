@@ -19,7 +19,7 @@ void grd_html_table_end(grd_bytes *out);
 grd_status grd_html_figure(grd_bytes *out, int width, int height, int channels, const uint8_t *pixels, int scale,
                            const char *caption);
 
-/* Bars side by side, a colour a series: value [n_series][n]. name NULL: no names below. */
+/* Bars side by side, a colour a series: value [n_series][n]. name NULL: no names below, and small enough for the cell of a table. */
 void grd_html_bars(grd_bytes *out, const char *const *name, int n, const char *const *series, int n_series, const double *value);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef GRD_FORMAT_NPY_H
 #define GRD_FORMAT_NPY_H
 
+#include "base/map.h"
 #include "format/zip.h"
 
 #include <gradus/tensor.h>
@@ -22,14 +23,20 @@ typedef struct grd_npy {
     int rank;                      /* 0: one element */
     int64_t dim[GRD_NPY_MAX_RANK]; /* may be 0 */
     int64_t count;                 /* product of the dimensions */
-    const void *data;              /* row-major, in this machine's byte order, aligned to its elements */
+    const void *data;              /* row-major, in this machine's byte order, aligned to its elements; but of a view */
+    bool swap;                     /* a view's data is in the other byte order */
     void *owned;                   /* what grd_npy_close frees */
+    grd_map map;                   /* and what it closes */
 } grd_npy;
 
 /* The bytes must hold one array and nothing more. npy->data may point into them, so they must outlive it. On failure nothing is
  * left to close. Structured, object, text, time and complex types are refused. */
 grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy);
 grd_status grd_npy_read(grd_host *host, const char *path, grd_npy *npy);
+/* The same without a copy of the elements: for grd_npy_convert only, which reads them in either byte order and wherever they lie. Fortran
+ * order is refused: a row would lie all over the file. */
+grd_status grd_npy_view(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy);
+grd_status grd_npy_map(grd_host *host, const char *path, grd_npy *npy);
 void grd_npy_close(grd_npy *npy);
 
 /* `n` elements from `first` on as type `to`. Floats may be rounded to f32; whatever else would change a value is an error that
@@ -46,16 +53,20 @@ typedef struct grd_npz {
     grd_arena arena;
     char *path;
     void *bytes;
+    grd_map map;
     uint64_t budget;
     grd_zip zip;   /* sorted by name; zip.n records */
 } grd_npz;
 
 /* On failure nothing is left to close. */
 grd_status grd_npz_open(grd_host *host, const char *path, grd_npz *npz);
+grd_status grd_npz_map(grd_host *host, const char *path, grd_npz *npz);
 grd_status grd_npz_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_npz *npz); /* bytes outlive it */
 void grd_npz_close(grd_npz *npz);
 /* By its name without ".npy"; a name that is not there is an error that lists those that are. Close it before the npz. */
 grd_status grd_npz_load(grd_npz *npz, const char *name, grd_npy *npy);
+grd_status grd_npz_view(grd_npz *npz, const char *name, grd_npy *npy); /* without a copy, if it is stored uncompressed */
+bool grd_npz_is_stored(const grd_npz *npz, const char *name);
 
 typedef struct grd_npz_item {
     const char *name; /* without ".npy" */

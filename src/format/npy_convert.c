@@ -19,28 +19,59 @@ typedef struct element {
     double value;  /* always */
 } element;
 
+/* An element in this machine's byte order, wherever it lies. */
+typedef union bits {
+    uint8_t byte[8], u8;
+    int8_t i8;
+    uint16_t u16;
+    int16_t i16;
+    uint32_t u32;
+    int32_t i32;
+    uint64_t u64;
+    int64_t i64;
+    float f32;
+    double f64;
+} bits;
+
+static bits bits_at(const grd_npy *npy, int64_t i)
+{
+    bits b = { 0 }, swapped;
+    const size_t size = grd_npy_size(npy->type);
+    const uint8_t *at = (const uint8_t *)npy->data + (size_t)i * size;
+    switch (size) { /* each a single load */
+    case 1: memcpy(b.byte, at, 1); break;
+    case 2: memcpy(b.byte, at, 2); break;
+    case 4: memcpy(b.byte, at, 4); break;
+    default: memcpy(b.byte, at, 8);
+    }
+    if (!npy->swap)
+        return b;
+    for (size_t k = 0; k < size; k++)
+        swapped.byte[k] = b.byte[size - 1 - k];
+    return swapped;
+}
+
 static element element_at(const grd_npy *npy, int64_t i)
 {
     element e = { .real = npy->type >= GRD_NPY_F16 };
-#define AT(type) (((const type *)npy->data)[i])
+    const bits b = bits_at(npy, i);
     switch (npy->type) {
-    case GRD_NPY_BOOL: e.whole = AT(uint8_t) != 0; break;
-    case GRD_NPY_U8: e.whole = AT(uint8_t); break;
-    case GRD_NPY_I8: e.whole = AT(int8_t); break;
-    case GRD_NPY_U16: e.whole = AT(uint16_t); break;
-    case GRD_NPY_I16: e.whole = AT(int16_t); break;
-    case GRD_NPY_U32: e.whole = AT(uint32_t); break;
-    case GRD_NPY_I32: e.whole = AT(int32_t); break;
-    case GRD_NPY_I64: e.whole = AT(int64_t); break;
+    case GRD_NPY_BOOL: e.whole = b.u8 != 0; break;
+    case GRD_NPY_U8: e.whole = b.u8; break;
+    case GRD_NPY_I8: e.whole = b.i8; break;
+    case GRD_NPY_U16: e.whole = b.u16; break;
+    case GRD_NPY_I16: e.whole = b.i16; break;
+    case GRD_NPY_U32: e.whole = b.u32; break;
+    case GRD_NPY_I32: e.whole = b.i32; break;
+    case GRD_NPY_I64: e.whole = b.i64; break;
     case GRD_NPY_U64:
-        e.above = AT(uint64_t) > INT64_MAX;
-        e.whole = e.above ? INT64_MAX : (int64_t)AT(uint64_t);
+        e.above = b.u64 > INT64_MAX;
+        e.whole = e.above ? INT64_MAX : (int64_t)b.u64;
         break;
-    case GRD_NPY_F16: e.value = half_value(AT(uint16_t)); return e;
-    case GRD_NPY_F32: e.value = (double)AT(float); return e;
-    case GRD_NPY_F64: e.value = AT(double); return e;
+    case GRD_NPY_F16: e.value = half_value(b.u16); return e;
+    case GRD_NPY_F32: e.value = (double)b.f32; return e;
+    case GRD_NPY_F64: e.value = b.f64; return e;
     }
-#undef AT
     e.value = (double)e.whole;
     return e;
 }
@@ -98,6 +129,8 @@ grd_status grd_npy_convert(const grd_npy *npy, const char *name, int64_t first, 
     if (same_type(npy->type, to)) {
         size_t size = grd_npy_size(npy->type);
         memcpy(out, (const uint8_t *)npy->data + (size_t)first * size, (size_t)n * size);
+        for (int64_t i = 0; i < n && npy->swap; i++)
+            memcpy((uint8_t *)out + (size_t)i * size, bits_at(npy, first + i).byte, size);
         return GRD_OK;
     }
     for (int64_t i = 0; i < n; i++) {

@@ -31,7 +31,7 @@ typedef struct header {
     grd_npy *npy;
     const char *name;
     const char *at, *end;
-    bool fortran, swap;
+    bool fortran, swap, view;
     unsigned seen; /* keys, a bit each */
 } header;
 
@@ -240,7 +240,12 @@ static grd_status place_elements(const header *h, const uint8_t *from)
     size_t size = grd_npy_size(npy->type), n = (size_t)npy->count;
     bool transposed = h->fortran && npy->rank > 1 && n;
     npy->data = from;
-    if (!transposed && !h->swap && (uintptr_t)from % size == 0)
+    if (h->view && transposed)
+        return grd_fail(npy->host, GRD_ERR_UNSUPPORTED,
+                        "%s: in Fortran order, where a sample lies all over the file: it cannot be mapped; save it with "
+                        "numpy.ascontiguousarray", h->name);
+    npy->swap = h->view && h->swap;
+    if (h->view || (!transposed && !h->swap && (uintptr_t)from % size == 0))
         return GRD_OK;
     uint8_t *to = grd_alloc_raw(npy->host, n * size);
     if (!to)
@@ -253,7 +258,7 @@ static grd_status place_elements(const header *h, const uint8_t *from)
     return GRD_OK;
 }
 
-grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy)
+static grd_status parse(grd_host *host, const char *name, const void *bytes, size_t size, bool view, grd_npy *npy)
 {
     const uint8_t *b = bytes;
     *npy = (grd_npy){ .host = host };
@@ -268,7 +273,7 @@ grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, si
     uint64_t length = size < start ? 0 : grd_little(b + 8, b[6] == 1 ? 2 : 4);
     if (size < start || length > size - start)
         return grd_fail(host, GRD_ERR_FORMAT, "%s: the .npy header is longer than the file", name);
-    header h = { .npy = npy, .name = name, .at = (const char *)b + start, .end = (const char *)b + start + length };
+    header h = { .npy = npy, .name = name, .view = view, .at = (const char *)b + start, .end = (const char *)b + start + length };
     grd_status status = read_dict(&h);
     if (status == GRD_OK)
         status = check_size(&h, size - start - (size_t)length);
@@ -276,6 +281,29 @@ grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, si
         status = place_elements(&h, b + start + length);
     if (status != GRD_OK)
         *npy = (grd_npy){ .host = host };
+    return status;
+}
+
+grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy)
+{
+    return parse(host, name, bytes, size, false, npy);
+}
+
+grd_status grd_npy_view(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy)
+{
+    return parse(host, name, bytes, size, true, npy);
+}
+
+grd_status grd_npy_map(grd_host *host, const char *path, grd_npy *npy)
+{
+    grd_map map;
+    *npy = (grd_npy){ .host = host };
+    GRD_TRY(grd_map_open(host, path, &map));
+    grd_status status = grd_npy_view(host, path, map.bytes, map.size, npy);
+    if (status == GRD_OK)
+        npy->map = map;
+    else
+        grd_map_close(&map);
     return status;
 }
 
@@ -296,5 +324,6 @@ grd_status grd_npy_read(grd_host *host, const char *path, grd_npy *npy)
 void grd_npy_close(grd_npy *npy)
 {
     grd_free(npy->host, npy->owned);
+    grd_map_close(&npy->map);
     *npy = (grd_npy){ .host = npy->host };
 }

@@ -118,9 +118,22 @@ grd_status grd_npz_open(grd_host *host, const char *path, grd_npz *npz)
     return status;
 }
 
+grd_status grd_npz_map(grd_host *host, const char *path, grd_npz *npz)
+{
+    grd_map map;
+    GRD_TRY(grd_map_open(host, path, &map));
+    grd_status status = grd_npz_parse(host, path, map.bytes, map.size, npz);
+    if (status != GRD_OK)
+        grd_map_close(&map);
+    else
+        npz->map = map;
+    return status;
+}
+
 void grd_npz_close(grd_npz *npz)
 {
     grd_free(npz->arena.host, npz->bytes);
+    grd_map_close(&npz->map);
     npz->bytes = NULL;
     grd_arena_free(&npz->arena);
 }
@@ -140,15 +153,30 @@ static grd_status not_there(const grd_npz *npz, const char *name)
     return grd_fail(npz->arena.host, GRD_ERR_FORMAT, "%s: no array \"%s\"; there are: %s", npz->path, name, list);
 }
 
-grd_status grd_npz_load(grd_npz *npz, const char *name, grd_npy *npy)
+static grd_zip_entry *entry_of(const grd_npz *npz, const char *name)
+{
+    char text[600];
+    int n = snprintf(text, sizeof text, "%s.npy", name);
+    return n < (int)sizeof text ? grd_zip_find(&npz->zip, text, (size_t)n) : NULL;
+}
+
+bool grd_npz_is_stored(const grd_npz *npz, const char *name)
+{
+    const grd_zip_entry *entry = entry_of(npz, name);
+    return entry && entry->method == 0;
+}
+
+static grd_status load(grd_npz *npz, const char *name, bool view, grd_npy *npy)
 {
     char text[600];
     *npy = (grd_npy){ .host = npz->arena.host };
-    int n = snprintf(text, sizeof text, "%s.npy", name);
-    grd_zip_entry *entry = n < (int)sizeof text ? grd_zip_find(&npz->zip, text, (size_t)n) : NULL;
+    grd_zip_entry *entry = entry_of(npz, name);
     if (!entry)
         return not_there(npz, name);
     GRD_TRY(grd_zip_load(&npz->zip, entry));
     snprintf(text, sizeof text, "%.400s: %.150s", npz->path, name);
-    return grd_npy_parse(npz->arena.host, text, entry->data, (size_t)entry->size, npy);
+    return (view ? grd_npy_view : grd_npy_parse)(npz->arena.host, text, entry->data, (size_t)entry->size, npy);
 }
+
+grd_status grd_npz_load(grd_npz *npz, const char *name, grd_npy *npy) { return load(npz, name, false, npy); }
+grd_status grd_npz_view(grd_npz *npz, const char *name, grd_npy *npy) { return load(npz, name, true, npy); }

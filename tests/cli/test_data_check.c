@@ -144,7 +144,7 @@ static void a_leak_fails_and_its_list_mends_it(void **state)
     json_decref(report);
     assert_true(is_there("leak.html"));
     expect("data check c.yaml data.exclude=leak-exclude.txt", 0, "> 0 errors");
-    expect("data check c.yaml", 1, ">error: duplicate-across-splits: 2 samples in 1 groups");
+    expect("data check c.yaml", 1, ">error: duplicate-across-splits: 2 samples in 1 group ");
 }
 
 static void a_nearly_empty_class_is_told(void **state)
@@ -357,7 +357,7 @@ static void a_leaking_column_of_house_prices_is_found(void **state)
     const json_t *f = found(report, "target-leak");
     assert_non_null(f);
     assert_int_equal(json_integer_value(json_object_get(f, "count")), 1);
-    assert_non_null(strstr(json_string_value(json_object_get(f, "text")), "\"target\": Appraisal ("));
+    assert_non_null(strstr(json_string_value(json_object_get(f, "text")), ": Appraisal ("));
     json_decref(report);
     free(table);
 }

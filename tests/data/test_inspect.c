@@ -110,13 +110,9 @@ static void name_picture(const void *state, int64_t i, char *text, size_t size)
     snprintf(text, size, "pictures/%d.png", (int)i);
 }
 
-static const grd_source pictures = { "planted",      "pictures with faults",
-                                     fault_options,  sizeof(faults),
-                                     open_pictures,  count_pictures,
-                                     picture_fields, get_picture,
-                                     NULL,           NULL,
-                                     name_picture,   NULL,
-                                     NULL };
+static const grd_source pictures = { .name = "planted", .doc = "pictures with faults", .options = fault_options,
+                                     .options_size = sizeof(faults), .open = open_pictures, .length = count_pictures,
+                                     .fields = picture_fields, .get = get_picture, .name_of = name_picture };
 
 static grd_status check_pictures(grd_ctx *ctx, bool wrong, grd_report **report)
 {
@@ -389,8 +385,8 @@ static grd_status get_text(const void *state, int64_t i, grd_sample *out)
     return GRD_OK;
 }
 
-static const grd_source texts = { "texts", "words", fault_options, sizeof(faults), open_pictures, count_pictures,
-                                  text_fields, get_text, NULL, NULL, NULL, NULL, NULL };
+static const grd_source texts = { .name = "texts", .doc = "words", .options = fault_options, .options_size = sizeof(faults),
+                                  .open = open_pictures, .length = count_pictures, .fields = text_fields, .get = get_text };
 
 static void changed_labels_of_texts_are_suspects(void **state)
 {

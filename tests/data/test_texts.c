@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static grd_ctx *ctx;
 static char dir[256];
@@ -117,6 +118,90 @@ static void a_vocabulary_is_saved_and_read_back(void **state)
         grd_sample_free(a, ctx);
         grd_sample_free(b, ctx);
     }
+}
+
+/* ---- folders ---- */
+
+static void make_folders(const char *const *name, int n)
+{
+    char path[400];
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, name[i]);
+        assert_int_equal(mkdir(path, 0777), 0);
+    }
+}
+
+/* The layout of the archive of film reviews: train has texts without a class, too. */
+static void put_reviews(void)
+{
+    make_folders((const char *const[]){ "train", "train/pos", "train/neg", "train/unsup", "test", "test/pos", "test/neg" }, 7);
+    put_text("train/pos/10_9.txt", "very good");
+    put_text("train/pos/9_7.txt", "good\n");
+    put_text("train/neg/0_2.txt", "bad,\r\nvery bad\r\n");
+    put_text("train/neg/notes.md", "no text");
+    put_text("train/unsup/0_0.txt", "so so");
+    put_text("test/pos/0_8.txt", "good film");
+    put_text("test/neg/0_1.txt", "");
+}
+
+static void folders_are_classes_and_files_texts(void **state)
+{
+    (void)state;
+    char name[300];
+    put_reviews();
+    grd_dataset *d = set_of("labelled_text", "folder=%/{part} classes=neg,pos");
+    assert_int_equal(grd_dataset_length(d), 3);
+    assert_int_equal(field(d, 1)->classes, 2);
+    assert_string_equal(grd_dataset_class(d, 1), "pos");
+    static const char *const names[] = { "neg/0_2.txt", "pos/9_7.txt", "pos/10_9.txt" }; /* as people count */
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(grd_dataset_name(d, i, name, sizeof name), names[i]);
+    expect_ids(d, 0, 0, ids(2, 4, 2)); /* <pad> <unk> bad good very */
+    expect_ids(d, 1, 0, ids(3));
+    expect_ids(d, 2, 0, ids(4, 3));
+    expect_ids(d, 0, 1, ids(0));
+    expect_ids(d, 2, 1, ids(1));
+    d = set_of("labelled_text", "folder=%/{part} classes=neg,pos part=test");
+    expect_ids(d, 0, 0, ids(1)); /* nothing is one unknown word */
+    expect_ids(d, 1, 0, ids(3, 1));
+    d = set_of("labelled_text", "folder=%/train tokenizer=chars");
+    assert_int_equal(grd_dataset_length(d), 4);
+    assert_string_equal(grd_dataset_class(d, 2), "unsup");
+    grd_sample *s;
+    ok(ctx, grd_sample_new(d, ctx, &s));
+    assert_int_equal(grd_dataset_get(d, 1, NULL, s), GRD_OK);
+    assert_int_equal(s->shape[0].dim[0], 4); /* without the line's end */
+    grd_sample_free(s, ctx);
+}
+
+static void folders_that_do_not_fit_are_named(void **state)
+{
+    (void)state;
+    grd_dataset *d;
+    put_reviews();
+    make_folders((const char *const[]){ "none", "bare", "bare/a" }, 3);
+    static const struct { const char *spec, *message; grd_status status; } wrong[] = {
+        { "folder=%/{part} part=val classes=neg,pos", "/val: no such folder", GRD_ERR_IO },
+        { "folder=%/train part=test", "folder: \"", GRD_ERR_ARG },
+        { "folder=%/{part} classes=neg,good", "/train: no folder \"good\" in it", GRD_ERR_DATA },
+        { "folder=%/{part} classes=neg,neg", "classes: \"neg\" stands there twice", GRD_ERR_ARG },
+        { "folder=%/none", "/none: 0 folders, expected one for each class", GRD_ERR_DATA },
+        { "folder=%/bare", "/bare/a: no texts in it (txt, txt.gz, txt.xz)", GRD_ERR_DATA },
+        { "folder=%/train file=%/train.tsv", "expected one of file (a text and its class a line) and folder", GRD_ERR_ARG },
+        { "", "expected one of file (a text and its class a line) and folder", GRD_ERR_ARG },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, "labelled_text", spec_of(wrong[i].spec), &d));
+    make_folders((const char *const[]){ "test/odd" }, 1);
+    put_text("test/odd/1.txt", "x");
+    fails(ctx, GRD_ERR_DATA, "odd/1.txt:1: label \"odd\" is none of train's 3 classes",
+          grd_dataset_open(ctx, "labelled_text", spec_of("folder=%/{part} part=test"), &d));
+    put_text("t.tsv", "label\ttext\nb\tx\na\ty\n");
+    ok(ctx, grd_dataset_open(ctx, "labelled_text", spec_of("file=%/t.tsv classes=b,a"), &d)); /* a table's, in another order */
+    assert_string_equal(grd_dataset_class(d, 0), "b");
+    expect_ids(d, 0, 1, ids(0));
+    fails(ctx, GRD_ERR_DATA, "t.tsv:3: label \"a\" is none of train's 1 classes",
+          grd_dataset_open(ctx, "labelled_text", spec_of("file=%/t.tsv classes=b"), &d));
 }
 
 static void reviews_are_those_of_the_course(void **state)
@@ -240,6 +325,24 @@ static void translations_go_line_by_line(void **state)
           grd_dataset_open(ctx, "parallel_text", spec_of("from=%/{part}.en to=%/{part}.de part=val"), &d));
 }
 
+static void translations_keep_a_vocabulary_for_each_side(void **state)
+{
+    (void)state;
+    grd_dataset *d;
+    put_text("train.en", "a dog\na cat\n");
+    put_text("train.de", "ein Hund\neine Katze\n");
+    put_text("test.en", "a cow cat\n");
+    put_text("test.de", "eine Kuh\n");
+    set_of("parallel_text", "from=%/{part}.en to=%/{part}.de part=test from_save_vocab=%/en.json to_save_vocab=%/de.json");
+    fails(ctx, GRD_ERR_IO, "en.json", /* it is train's to write */
+          grd_dataset_open(ctx, "parallel_text", spec_of("from=%/{part}.en to=%/{part}.de from_vocab=%/en.json"), &d));
+    set_of("parallel_text", "from=%/{part}.en to=%/{part}.de from_save_vocab=%/en.json to_save_vocab=%/de.json");
+    put_text("train.en", "other\nwords\n");
+    d = set_of("parallel_text", "from=%/{part}.en to=%/{part}.de part=test from_vocab=%/en.json to_vocab=%/de.json");
+    expect_ids(d, 0, 0, ids(4, 1, 5));
+    expect_ids(d, 0, 2, ids(5, 1, 3));
+}
+
 /* ---- what does not fit ---- */
 
 static void what_does_not_fit_is_refused_with_a_sentence(void **state)
@@ -260,7 +363,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/w.txt", "w.txt: expected a JSON list of texts: ", GRD_ERR_FORMAT },
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/twice.json", "twice.json: item 2: \"<pad>\" stands there twice",
           GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1: expected a token's text",
+        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1 is no text, expected a token's text",
           GRD_ERR_FORMAT },
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/few.json", "few.json: no token <unk>, which is needed here",
           GRD_ERR_DATA },
@@ -296,6 +399,8 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
     static const char *const each[][2] = { { "labelled_text", "file=%/{part}.tsv part=val" },
                                            { "labelled_text", "file=%/{part}.tsv part=val tokenizer=bpe max_vocab=260" },
                                            { "labelled_text", "file=%/{part}.tsv vocab=%/v.json" },
+                                           { "labelled_text", "folder=%/set classes=a,b" },
+                                           { "labelled_text", "folder=%/set" },
                                            { "text", "file=%/t.txt length=3 parts=[0.5,0.3,0.2]" },
                                            { "text", "file=%/t.txt lines=true" },
                                            { "parallel_text", "from=%/t.txt to=%/t.txt" } };
@@ -303,6 +408,9 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
     put_text("val.tsv", "label\ttext\nbad\tthe cow\n");
     put_text("v.json", "[\"<pad>\", \"<unk>\", \"the\"]");
     put_text("t.txt", "abc\nabcabdbba\nabcd\n");
+    make_folders((const char *const[]){ "set", "set/a", "set/b" }, 3);
+    put_text("set/a/1.txt", "one");
+    put_text("set/b/2.txt", "two");
     for (size_t k = 0; k < sizeof each / sizeof *each; k++)
         for (int64_t n = 1;; n++) {
             counter memory = { .refuse = n };
@@ -334,7 +442,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_line_becomes_ids_and_a_class), TEST(a_vocabulary_is_saved_and_read_back), TEST(reviews_are_those_of_the_course),
+        TEST(a_line_becomes_ids_and_a_class), TEST(a_vocabulary_is_saved_and_read_back), TEST(folders_are_classes_and_files_texts),
+        TEST(folders_that_do_not_fit_are_named), TEST(translations_keep_a_vocabulary_for_each_side), TEST(reviews_are_those_of_the_course),
         TEST(windows_are_followed_by_their_next_token), TEST(parts_of_a_text_follow_each_other),
         TEST(a_line_is_a_sample_between_two_marks), TEST(real_texts_have_their_known_sizes), TEST(translations_go_line_by_line),
         TEST(what_does_not_fit_is_refused_with_a_sentence), TEST(refused_allocations_leak_and_crash_nothing),

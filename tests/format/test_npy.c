@@ -31,6 +31,27 @@ static grd_bytes npy_file(const char *header, const void *data, size_t size)
 
 #define HEADER(descr, order, shape) "{'descr': '" descr "', 'fortran_order': " order ", 'shape': " shape ", }          \n"
 
+/* The same values without a copy, wherever the bytes lie. */
+static void expect_view(const grd_bytes *b, const grd_npy *parsed, bool refused)
+{
+    grd_npy npy;
+    double found[16], values[16];
+    uint8_t *room = malloc(b->size + 8);
+    assert_int_equal(grd_npy_convert(parsed, "a.npy", 0, parsed->count, GRD_F64, values), GRD_OK);
+    for (size_t shift = 0; shift < 8; shift++) {
+        memcpy(room + shift, b->data, b->size);
+        grd_status status = grd_npy_view(&host, "a.npy", room + shift, b->size, &npy);
+        assert_int_equal(status, refused ? GRD_ERR_UNSUPPORTED : GRD_OK);
+        if (refused)
+            continue;
+        OK(&host, grd_npy_convert(&npy, "a.npy", 0, npy.count, GRD_F64, found));
+        assert_true(npy.count == parsed->count && memcmp(found, values, sizeof *found * (size_t)npy.count) == 0);
+        assert_null(npy.owned);
+        grd_npy_close(&npy);
+    }
+    free(room);
+}
+
 static void expect_f64(const char *header, const void *data, size_t size, int rank, const int64_t *dim, const double *values)
 {
     grd_npy npy;
@@ -47,6 +68,7 @@ static void expect_f64(const char *header, const void *data, size_t size, int ra
     OK(&host, grd_npy_convert(&npy, "a.npy", 0, count, GRD_F64, found));
     for (int64_t i = 0; i < count; i++)
         assert_true(found[i] == values[i]);
+    expect_view(&b, &npy, rank > 1 && count && strstr(header, "True"));
     grd_npy_close(&npy);
     grd_bytes_free(&b);
 }
