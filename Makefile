@@ -66,6 +66,15 @@ check-suspects: packages configure
 	@cmake --build $(BUILD) -j $(JOBS) --target gradus cli_test_data_check
 	@cd $(BUILD) && GRADUS_FULL=1 ctest --verbose --no-tests=error -R '^cli/data_check$$'
 
+# libFuzzer (clang) on all that reads files from outside, each target RUNS runs or TIME seconds: TARGETS="csv tar" TIME=60
+RUNS = 1000000
+TIME = 600
+fuzz: packages
+	@cmake -S . -B $(BUILD)-fuzz -DCMAKE_C_COMPILER=clang -DGRADUS_SANITIZE=fuzzer $(SAN) \
+	    '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g -Wno-pass-failed' $(CMAKE_FLAGS) >/dev/null
+	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzzers
+	@tools/fuzz.sh $(BUILD)-fuzz $(RUNS) $(TIME) "$(TARGETS)" $(ARGS)
+
 # PyTorch comes into a virtual environment: BENCH_VENV=folder, by default ~/.cache/gradus-bench.
 bench: all
 	@python3 bench/compare.py --gradus $(BUILD)/gradus $(ARGS)
@@ -79,11 +88,11 @@ install: all
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain $(BUILD)-wide
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan $(BUILD)-tsan $(BUILD)-plain $(BUILD)-wide $(BUILD)-fuzz
 
 help:
 	@sed -n '3,11s/^# *//p' Makefile
-	@echo "make check-clang | check-asan | check-tsan | check-plain | check-wide | clean"
+	@echo "make check-clang | check-asan | check-tsan | check-plain | check-wide | check-suspects | fuzz | clean"
 
 # Installs what is missing; plain `make` only says what is missing.
 packages:
@@ -97,4 +106,4 @@ configure:
 	@cmake -S . -B $(BUILD) $(CMAKE_FLAGS) >/dev/null
 
 .NOTPARALLEL:
-.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-wide check-suspects install clean help packages check-packages configure
+.PHONY: all demo bench bench-ops check check-clang check-asan check-tsan check-plain check-wide check-suspects fuzz install clean help packages check-packages configure

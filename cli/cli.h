@@ -24,7 +24,7 @@ typedef struct cli_args { /* what is on the command line after the verb */
     const char *dir, *from, *sha256; /* --dir DIR --from DIR --sha256 HEX */
     int threads, workers; /* 0: not given; -1: not given */
     double seconds;
-    int count; /* --count N; 0: not given */
+    int count, epochs; /* --count N --epochs N; 0: not given */
 } cli_args;
 
 typedef struct cli_verb {

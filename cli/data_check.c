@@ -40,6 +40,15 @@ static int fail(const cli_args *args, grd_ctx *ctx)
     return cli_fail(ctx);
 }
 
+/* What statistics leave out is said beside them. */
+static void say_findings(const grd_report *report)
+{
+    const grd_check_finding *f;
+    int n = grd_report_findings(report, &f);
+    for (int i = 0; i < n; i++)
+        fprintf(stderr, "gradus: %s\n", f[i].text);
+}
+
 static int report_on(const cli_args *args, bool only_stats, grd_ctx *ctx, grd_pipeline *p)
 {
     line l = { 0, false };
@@ -56,6 +65,8 @@ static int report_on(const cli_args *args, bool only_stats, grd_ctx *ctx, grd_pi
         return cli_fail(ctx);
     if (args->json && grd_report_json(report, stdout) != GRD_OK)
         return cli_fail(ctx);
+    if (only_stats && !args->json)
+        say_findings(report);
     if (!args->json)
         (only_stats ? grd_report_stats : grd_report_print)(report, stdout);
     int code = grd_report_count(report, GRD_FINDING_ERROR) ? EXIT_FAILED : EXIT_DONE;
@@ -109,6 +120,7 @@ const cli_verb verb_data_stats = {
     "sizes, ranges, mean and std, classes of each set",
     "One pass over the sets of the first stage as the files have them, before any transform: sizes, smallest and largest value, "
     "mean\n"
-    "and standard deviation by channel, missing values, how often each class stands in each set, the columns of tables.\n",
+    "and standard deviation by channel, missing values, how often each class stands in each set, the columns of tables.\n"
+    "Samples that cannot be read are left out and told of; the exit code is then 1.\n",
     stats
 };

@@ -138,6 +138,11 @@ static int read_option(const cli_verb *verb, cli_args *args, int argc, char **ar
         args->count = (int)strtol(value, &end, 10);
         return *value && !*end && args->count >= 1 && args->count <= 400 ? 0 : cli_usage(verb, "--count: expected 1 to 400");
     }
+    if ((value = value_of("--epochs", argc, argv, i))) {
+        args->epochs = (int)strtol(value, &end, 10);
+        return *value && !*end && args->epochs >= 1 && args->epochs <= 100000 ? 0
+                                                                              : cli_usage(verb, "--epochs: expected 1 to 100000");
+    }
     if ((value = value_of("--out", argc, argv, i))) {
         args->out = value;
         return *value ? 0 : cli_usage(verb, "--out: expected the path of a file");

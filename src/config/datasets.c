@@ -142,7 +142,7 @@ static grd_status open_whole_part(opening *o, int part)
         status = grd_dataset_open_source(o->stage->pipeline->ctx, o->source, options, &o->part[part]);
         if (status == GRD_OK)
             keep_part(o, part);
-        else if (status == GRD_ERR_CONFIG)
+        else if (status == GRD_ERR_CONFIG || status == GRD_ERR_ARG)
             status = grd_yaml_fail_in(o->host, o->node);
     }
     grd_free(o->host, options);
@@ -392,12 +392,16 @@ static grd_status keep_some(opening *o, int64_t n, bool in_order, grd_dataset **
 static grd_status open_train_and_val(opening *o, grd_stage_data *data)
 {
     const grd_data_section *s = &o->stage->data;
-    if (s->folds == 1 || (s->folds && s->fold >= s->folds))
-        return grd_yaml_fail(o->host, o->node, "data: fold %lld of %lld folds, expected 2 folds or more, counted from 0",
-                             (long long)s->fold, (long long)s->folds);
+    if (s->folds == 1)
+        return grd_yaml_fail(o->host, grd_yaml_get(o->node, "folds"), "data: folds: 1, expected 2 or more");
+    if (s->folds && s->fold >= s->folds)
+        return grd_yaml_fail(o->host, grd_yaml_get(o->node, "fold"), "data: fold: %lld, expected 0..%lld as there are %lld folds",
+                             (long long)s->fold, (long long)s->folds - 1, (long long)s->folds);
     if (s->folds && (s->val || s->val_fraction > 0))
         return grd_yaml_fail(o->host, o->node, "data: folds, val and val_fraction each say what val is: give one of them");
     GRD_TRY(named_set(o, "train", s->train, &data->train));
+    if (grd_dataset_length(data->train) == 0)
+        return grd_yaml_fail(o->host, o->node, "data: train: no samples are left%s, expected at least one", s->exclude ? " by exclude" : "");
     if (s->val)
         GRD_TRY(named_set(o, "val", s->val, &data->val));
     else if (s->val_fraction > 0 || s->folds)

@@ -104,13 +104,14 @@ static bool read_label(const grd_dataset *set, const char *word, int32_t *label)
 grd_status grd_name_list_relabel(grd_name_list *list, grd_arena *arena, const char *path, grd_dataset **set)
 {
     grd_dataset *next;
+    const char *first = grd_dataset_class(*set, 0);
     int32_t *label = grd_arena_alloc(arena, (size_t)list->n * sizeof *label);
     if (!label)
         return GRD_ERR_MEMORY;
     for (int64_t i = 0; i < list->n; i++)
         if (!read_label(*set, list->word[i], &label[i]))
-            return grd_fail(arena->host, GRD_ERR_CONFIG, "%s: \"%.60s\": label \"%.60s\", expected a class' number or name", path,
-                            list->name[i], list->word[i]);
+            return grd_fail(arena->host, GRD_ERR_CONFIG, "%s: \"%.60s\": label \"%.60s\", expected a class' number or name%s%.60s%s", path,
+                            list->name[i], list->word[i], first ? " (\"" : "", first ? first : "", first ? "\", ...)" : "");
     GRD_TRY(grd_dataset_relabel(*set, list->name, label, list->n, list->found, &next));
     replace(set, next);
     return GRD_OK;

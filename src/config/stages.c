@@ -153,6 +153,8 @@ grd_status grd_stage_read(grd_stage *s)
         return grd_yaml_fail(host, all, "stage \"%s\": data is missing, such as data: {source: fashion-mnist}", s->config->name);
     const grd_yaml *source = data->kind == GRD_YAML_MAP ? grd_yaml_get(data, "source") : NULL;
     const grd_source *row = source && source->text ? grd_source_find(s->pipeline->ctx, source->text) : NULL;
+    if (!source && data->kind == GRD_YAML_MAP)
+        return grd_yaml_fail(host, data, "data: source is missing, such as source: fashion-mnist");
     if (row || !source)
         GRD_TRY(grd_section_read(host, &grd_section_data, data, row ? row->options : NULL, &s->data));
     GRD_TRY(grd_section_read(host, &grd_section_train, train, NULL, &s->train));

@@ -1,5 +1,10 @@
 #include "data/classes.h"
 
+#include "base/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
 /* Calls `use` with every sample, until it or reading fails. */
 static grd_status for_each(const grd_dataset *d, const char *who, void *ctx,
                            grd_status (*use)(void *ctx, int64_t i, const grd_sample *sample))
@@ -15,6 +20,21 @@ static grd_status for_each(const grd_dataset *d, const char *who, void *ctx,
     }
     grd_sample_free(sample, d->ctx);
     return status;
+}
+
+/* Why the field called `name` will not do, which was found at f; `what` it should be. */
+static grd_status no_such(const grd_dataset *d, const char *who, const char *name, int f, const char *what)
+{
+    char hint[96], all[96] = "";
+    grd_nearest nearest = { name, NULL, 0 };
+    for (int i = 0; i < d->n_fields; i++) {
+        const size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s\"%s\"", i ? ", " : "; there are ", d->field[i].name);
+        grd_nearest_try(&nearest, d->field[i].name);
+    }
+    return f < 0 ? grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: no field \"%s\"%s", who, name,
+                            nearest.best ? grd_nearest_text(&nearest, hint, sizeof hint) : all)
+                 : grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: no single %s is field \"%s\"", who, what, name);
 }
 
 typedef struct reading {
@@ -55,7 +75,7 @@ grd_status grd_numbers_read(const grd_dataset *d, const char *who, const char *n
 {
     int f = grd_field_find(d->field, d->n_fields, name);
     if (f < 0 || d->field[f].shape.rank != 0 || d->field[f].dtype == GRD_F32)
-        return grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no single whole number is field", name);
+        return no_such(d, who, name, f, "whole number");
     reading r = { .field = f, .out = out };
     return peek_numbers(d, f, out) ? GRD_OK : for_each(d, who, &r, read_number);
 }
@@ -65,7 +85,7 @@ grd_status grd_classes_read(const grd_dataset *d, const char *who, const char *n
     grd_host *host = &d->ctx->host;
     int f = grd_field_find(d->field, d->n_fields, name);
     if (f < 0 || d->field[f].classes < 1 || d->field[f].shape.rank != 0)
-        return grd_fail(host, GRD_ERR_ARG, "%s: %s \"%s\"", who, f < 0 ? "no field" : "no single class index is field", name);
+        return no_such(d, who, name, f, "class index");
     if (c->of && c->field == f)
         return GRD_OK;
     grd_free(host, c->of);

@@ -170,10 +170,9 @@ static grd_status look(grd_report *r)
         return GRD_ERR_MEMORY;
     GRD_TRY(grd_check_scan(r));
     GRD_TRY(grd_columns_look(r));
-    if (!r->opts.only_stats) {
+    if (!r->opts.only_stats)
         GRD_TRY(grd_suspects_find(r));
-        GRD_TRY(grd_rules_apply(r));
-    }
+    GRD_TRY(grd_rules_apply(r));
     grd_free(r->host, r->features.row);
     r->features.row = NULL;
     r->seconds = seconds_now() - begun;

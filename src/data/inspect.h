@@ -119,7 +119,7 @@ grd_status grd_same_near(const grd_report *r, grd_same_found found, void *user);
 /* inspect_suspects.c */
 grd_status grd_suspects_find(grd_report *r);
 
-/* inspect_rules.c: applies every rule */
+/* inspect_rules.c: applies every rule; for statistics only that of samples that are not in them, as they cannot be read */
 grd_status grd_rules_apply(grd_report *r);
 /* A finding; takes a copy of the list. */
 grd_status grd_finding_add(grd_report *r, const grd_rule *rule, int level, int64_t count, const int64_t *sample, int64_t n,

@@ -448,7 +448,8 @@ static const grd_rule rules[] = {
 grd_status grd_rules_apply(grd_report *r)
 {
     for (size_t k = 0; k < sizeof rules / sizeof *rules; k++)
-        GRD_TRY((rules[k].look ? rules[k].look : look_at_flag)(r, &rules[k]));
+        if (!r->opts.only_stats || rules[k].flag == GRD_SEEN_UNREADABLE)
+            GRD_TRY((rules[k].look ? rules[k].look : look_at_flag)(r, &rules[k]));
     for (int i = 1; i < r->findings.n; i++) /* the worst first, else in the rules' order */
         for (int k = i; k > 0 && r->findings.item[k - 1].level < r->findings.item[k].level; k--) {
             grd_check_finding swap = r->findings.item[k];

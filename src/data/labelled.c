@@ -3,22 +3,11 @@
 #include "base/file.h"
 #include "data/texts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_CLASSES = 65536, PATH = 2048 };
 
 /* ---- a table ---- */
-
-static grd_status find_column(const grd_csv *csv, const char *key, const char *name, int *column)
-{
-    char *end;
-    long number = strtol(name, &end, 10);
-    *column = grd_csv_find(csv, name);
-    if (*column < 0 && end != name && !*end && number >= 1 && number <= csv->n_columns)
-        *column = (int)number - 1;
-    return *column >= 0 ? GRD_OK : grd_fail(csv->host, GRD_ERR_ARG, "%s: %s: no column \"%.80s\"", csv->name, key, name);
-}
 
 static grd_status open_table(grd_labelled *s, const grd_labelled_opts *o)
 {
@@ -28,11 +17,12 @@ static grd_status open_table(grd_labelled *s, const grd_labelled_opts *o)
         return grd_fail(s->host, GRD_ERR_ARG, "separator: \"%.40s\", expected one character or tab", o->separator);
     GRD_TRY(grd_csv_read(s->host, s->path, &csv, &s->csv));
     s->table = true;
-    GRD_TRY(find_column(&s->csv, "text", o->text, &s->text));
-    GRD_TRY(find_column(&s->csv, "label", o->label, &s->label));
+    GRD_TRY(grd_csv_column(&s->csv, "text", o->text, &s->text));
+    GRD_TRY(grd_csv_column(&s->csv, "label", o->label, &s->label));
     if (s->text == s->label)
         return grd_fail(s->host, GRD_ERR_ARG, "%s: text and label are both column %d", s->path, s->text + 1);
-    return s->csv.n_rows ? GRD_OK : grd_fail(s->host, GRD_ERR_DATA, "%s: no texts", s->path);
+    return s->csv.n_rows ? GRD_OK
+                         : grd_fail(s->host, GRD_ERR_DATA, "%s: no texts, expected at least one", s->path);
 }
 
 static grd_status classes_of_table(const grd_labelled *s, grd_arena *arena, grd_class_names *classes)

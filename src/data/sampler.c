@@ -28,7 +28,7 @@ static grd_status balance(grd_sampler *s, const grd_dataset *data)
     grd_classes c = { .field = -1 };
     double *weight = GRD_NEW_N(s->host, double, s->n);
     int64_t *count = NULL;
-    grd_status status = weight ? grd_classes_read(data, "loader: balanced", "label", &c) : GRD_ERR_MEMORY;
+    grd_status status = weight ? grd_classes_read(data, "loader: sampler balanced", "label", &c) : GRD_ERR_MEMORY;
     if (status == GRD_OK && !(count = GRD_NEW_N(s->host, int64_t, c.n)))
         status = GRD_ERR_MEMORY;
     if (status == GRD_OK) {
@@ -50,11 +50,11 @@ static grd_status measure(grd_sampler *s, const grd_dataset *data)
     while (f < data->n_fields && !grd_shape_varies(&data->field[f].shape))
         f++;
     if (f == data->n_fields)
-        return grd_fail(s->host, GRD_ERR_ARG, "loader: sampler bucketed: no field's length varies");
+        return grd_fail(s->host, GRD_ERR_ARG, "loader: sampler bucketed: no field's length varies, expected one such as text");
     s->length = GRD_NEW_N(s->host, int64_t, s->n);
     s->room = GRD_NEW_N(s->host, int64_t, s->n);
     s->place = GRD_NEW_N(s->host, int64_t, s->n / s->batch + 1);
-    return s->length && s->room && s->place ? grd_lengths_read(data, "loader: bucketed", f, s->length) : GRD_ERR_MEMORY;
+    return s->length && s->room && s->place ? grd_lengths_read(data, "loader: sampler bucketed", f, s->length) : GRD_ERR_MEMORY;
 }
 
 grd_status grd_sampler_init(grd_sampler *s, const grd_dataset *data, const grd_loader_opts *o, int64_t batch)

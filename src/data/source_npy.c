@@ -77,8 +77,8 @@ static grd_status describe(state *s, const char *name, const grd_npy *npy, const
     if (npy->rank < 1 || npy->rank - 1 > GRD_MAX_RANK - 1)
         return grd_fail(host, GRD_ERR_DATA, "%s: %d dimensions, expected 1 to %d: samples first", where, npy->rank, GRD_MAX_RANK);
     if (s->n_fields && npy->dim[0] != s->n)
-        return grd_fail(host, GRD_ERR_DATA, "%s: %lld samples, field \"%s\" has %lld", where, (long long)npy->dim[0],
-                        s->field[0].name, (long long)s->n);
+        return grd_fail(host, GRD_ERR_DATA, "%s: %lld samples, expected %lld as field \"%s\" has", where, (long long)npy->dim[0],
+                        (long long)s->n, s->field[0].name);
     if (npy->count == 0)
         return grd_fail(host, GRD_ERR_DATA, "%s: an empty array", where);
     s->n = npy->dim[0];

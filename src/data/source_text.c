@@ -67,7 +67,8 @@ static grd_status cut(grd_host *host, const opts *o, const grd_text_file *f, int
         sum += p->v[i];
     }
     if (p->n != 3 || sum > 1 + 1e-9)
-        return grd_fail(host, GRD_ERR_ARG, "parts: expected three fractions whose sum is at most 1: train, val, test");
+        return grd_fail(host, GRD_ERR_ARG, "parts: %d fractions whose sum is %g, expected three of at most 1: train, val, test", p->n,
+                        sum);
     size_t bound[2] = { (size_t)floor(before * (double)f->size + 1e-6),
                         (size_t)floor((before + p->v[part]) * (double)f->size + 1e-6) };
     for (int k = 0; k < 2; k++) {

@@ -248,8 +248,8 @@ grd_status grd_dataset_fold(const grd_dataset *d, int folds, int fold, const grd
     grd_dataset *two[2] = { NULL, NULL };
     *train = *val = NULL;
     if (folds < 2 || folds > d->n || folds > GRD_MAX_FOLDS)
-        return grd_fail(host, GRD_ERR_ARG, "folds: %d of %lld samples, expected 2 to %d, each with a sample", folds, (long long)d->n,
-                        GRD_MAX_FOLDS);
+        return grd_fail(host, GRD_ERR_ARG, "folds: %d of %lld samples, expected 2 to %lld, each with a sample", folds, (long long)d->n,
+                        (long long)(d->n < GRD_MAX_FOLDS ? d->n : GRD_MAX_FOLDS));
     if (fold < 0 || fold >= folds)
         return grd_fail(host, GRD_ERR_ARG, "folds: fold %d of %d, expected 0..%d", fold, folds, folds - 1);
     double *fraction = GRD_NEW_N(host, double, folds);

@@ -106,36 +106,10 @@ static grd_status open_files(reading *r)
 
 /* ---- columns ---- */
 
-static const char *column_name(const void *csv, int i)
-{
-    const grd_csv *c = csv;
-    return i < c->n_columns ? c->column[i] : NULL;
-}
-
-/* By its name, or by its number from 1. */
-static grd_status find_column(const reading *r, const char *key, const char *name, int *out)
-{
-    char *end;
-    *out = grd_csv_find(r->train, name);
-    if (*out >= 0)
-        return GRD_OK;
-    long number = strtol(name, &end, 10);
-    if (end != name && !*end && number >= 1 && number <= r->train->n_columns) {
-        *out = (int)number - 1;
-        return GRD_OK;
-    }
-    char hint[80];
-    grd_nearest nearest = { name, NULL, 0 };
-    for (int i = 0; column_name(r->train, i); i++)
-        grd_nearest_try(&nearest, column_name(r->train, i));
-    return grd_fail(r->host, GRD_ERR_ARG, "%s: %s: no column \"%.80s\"%s", r->train->name, key, name,
-                    grd_nearest_text(&nearest, hint, sizeof hint));
-}
-
 static grd_status one_column(const reading *r, const char *key, const char *name, int *out)
 {
     *out = -1;
-    return name ? find_column(r, key, name, out) : GRD_OK;
+    return name ? grd_csv_column(r->train, key, name, out) : GRD_OK;
 }
 
 /* take[c]: whether column c is a feature. */
@@ -145,7 +119,7 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
     int n, at;
     GRD_TRY(grd_text_names(&r->t->arena, "features", r->o->features, &name, &n));
     for (int i = 0; i < n; i++) {
-        GRD_TRY(find_column(r, "features", name[i], &at));
+        GRD_TRY(grd_csv_column(r->train, "features", name[i], &at));
         if (take[at])
             return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" stands there twice", name[i]);
         if (at == r->target)
@@ -163,7 +137,7 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
         take[c] = c != r->target && c != r->group && c != r->image;
     GRD_TRY(grd_text_names(&r->t->arena, "drop", r->o->drop, &name, &n));
     for (int i = 0; i < n; i++) {
-        GRD_TRY(find_column(r, "drop", name[i], &at));
+        GRD_TRY(grd_csv_column(r->train, "drop", name[i], &at));
         take[at] = false;
     }
     for (int c = 0; c < r->train->n_columns; c++)
@@ -279,7 +253,8 @@ static grd_status cut_parts(reading *r)
         sum += p->v[i];
     }
     if (p->n != 3 || sum > 1 + 1e-9)
-        return grd_fail(r->host, GRD_ERR_ARG, "parts: expected three fractions whose sum is at most 1: train, val, test");
+        return grd_fail(r->host, GRD_ERR_ARG, "parts: %d fractions whose sum is %g, expected three of at most 1: train, val, test", p->n,
+                        sum);
     GRD_TRY(grd_numpy_permutation(r->host, (uint64_t)r->o->parts_seed, r->row, r->own.n_rows));
     const double all = (double)r->own.n_rows;
     int64_t first = (int64_t)floor(before * all + 1e-6), last = (int64_t)floor((before + p->v[r->o->part]) * all + 1e-6);
@@ -295,7 +270,7 @@ static grd_status choose_rows(reading *r)
 {
     const int64_t n = r->own.n_rows;
     if (n == 0 || r->train->n_rows == 0)
-        return grd_fail(r->host, GRD_ERR_DATA, "%s: no rows", n ? r->train->name : r->own.name);
+        return grd_fail(r->host, GRD_ERR_DATA, "%s: no rows, expected at least one", n ? r->train->name : r->own.name);
     if (n > (int64_t)GRD_MAX_SAMPLES)
         return grd_fail(r->host, GRD_ERR_DATA, "%s: %lld rows, expected at most %lld", r->own.name, (long long)n,
                         (long long)GRD_MAX_SAMPLES);
@@ -314,7 +289,7 @@ static grd_status need_target(const reading *r, const grd_csv *csv)
 {
     for (int64_t i = 0; i < csv->n_rows; i++)
         if (grd_csv_is_missing(csv, grd_csv_cell(csv, i, r->target)))
-            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\" is missing", csv->name,
+            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\" is missing, expected a value in every row", csv->name,
                             (unsigned long long)csv->row[i].line, csv->column[r->target]);
     return GRD_OK;
 }
@@ -362,9 +337,9 @@ static grd_status fill_labels(reading *r)
         const char *cell = grd_csv_cell(&r->own, r->row[i], r->target);
         t->label[i] = class_of(r, cell);
         if (t->label[i] < 0)
-            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\": \"%.80s\" is none of the %lld classes%s",
+            return grd_fail(r->host, GRD_ERR_DATA, "%s:%llu: target \"%.80s\": \"%.80s\" is none of the %lld classes%s (\"%.40s\", ...)",
                             r->own.name, (unsigned long long)r->own.row[r->row[i]].line, r->own.column[r->target], cell,
-                            (long long)t->classes, r->o->classes ? " given" : " of train");
+                            (long long)t->classes, r->o->classes ? " given" : " of train", t->class_name[0]);
     }
     return GRD_OK;
 }

@@ -58,7 +58,8 @@ static grd_status write_list(const grd_tokens *t, const char *path)
         json_t *item = json_stringn(text, size); /* NULL also for bytes that are no UTF-8 */
         if (!item) {
             json_decref(list);
-            return grd_fail(t->host, GRD_ERR_DATA, "save_vocab: token %d is no valid UTF-8: a JSON file cannot hold it", (int)id);
+            return grd_fail(t->host, GRD_ERR_DATA, "save_vocab: %s: token %d is no valid UTF-8: a JSON file cannot hold it", path,
+                            (int)id);
         }
         fine = json_array_append_new(list, item) == 0;
     }
@@ -76,7 +77,7 @@ static grd_status add_items(grd_tokens *t, const char *path, const json_t *list)
         const json_t *item = json_array_get(list, i);
         int32_t id;
         if (!json_is_string(item) || json_string_length(item) == 0)
-            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: expected a token's text", path, i);
+            return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu is %s, expected a token's text", path, i, json_is_string(item) ? "an empty text" : "no text");
         GRD_TRY(grd_vocab_add(&t->vocab, json_string_value(item), json_string_length(item), &id));
         if ((size_t)id != i)
             return grd_fail(t->host, GRD_ERR_FORMAT, "%s: item %zu: \"%.80s\" stands there twice", path, i,
@@ -210,7 +211,7 @@ grd_status grd_token_texts_add(grd_token_texts *x, const grd_tokens *t, const ch
     int32_t *out = x->id + x->start[x->n];
     GRD_TRY(grd_tokens_encode(t, text, size, out, size + 2, &n));
     if (n == 0 && t->unknown < 0)
-        return grd_fail(x->host, GRD_ERR_DATA, "%s:%llu: a text without any token", file, (unsigned long long)line);
+        return grd_fail(x->host, GRD_ERR_DATA, "%s:%llu: a text without any token, expected at least one", file, (unsigned long long)line);
     if (n == 0)
         out[n++] = t->unknown;
     if (most > 0 && n > (size_t)most)

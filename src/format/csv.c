@@ -1,9 +1,12 @@
 /* Reading CSV: one pass over the text that ends each cell by a zero where its separator or closing quote stood. */
 #include "format/csv.h"
 
+#include "base/options.h"
 #include "format/bytes.h"
 #include "format/stream.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reader {
@@ -19,7 +22,7 @@ typedef struct reader {
 
 static grd_status bad_line(const reader *r, uint64_t line, const char *what)
 {
-    return grd_fail(r->csv->host, GRD_ERR_FORMAT, "%s: line %llu: %s", r->csv->name, (unsigned long long)line, what);
+    return grd_fail(r->csv->host, GRD_ERR_FORMAT, "%s:%llu: %s", r->csv->name, (unsigned long long)line, what);
 }
 
 /* ---- the separator ---- */
@@ -131,7 +134,7 @@ static grd_status read_quoted(reader *r, char **stop)
     char text[GRD_PRINTABLE];
     grd_printable(r->next, strcspn(r->next, "\r\n"), text);
     return grd_fail(r->csv->host, GRD_ERR_FORMAT,
-                    "%s: line %llu: \"%s\" after a closing quote, expected the separator or the line's end", r->csv->name,
+                    "%s:%llu: \"%s\" after a closing quote, expected the separator or the line's end", r->csv->name,
                     (unsigned long long)r->line, text);
 }
 
@@ -208,7 +211,7 @@ static grd_status read_row(reader *r)
     if (!csv->n_columns)
         csv->n_columns = (int)n;
     if (n != (size_t)csv->n_columns)
-        return grd_fail(csv->host, GRD_ERR_FORMAT, "%s: line %llu: %zu column%s, expected %d as in line %llu", csv->name,
+        return grd_fail(csv->host, GRD_ERR_FORMAT, "%s:%llu: %zu column%s, expected %d as in line %llu", csv->name,
                         (unsigned long long)r->row[r->n_rows].line, n, n == 1 ? "" : "s", csv->n_columns,
                         (unsigned long long)r->row[0].line);
     r->n_rows++;
@@ -343,4 +346,23 @@ int grd_csv_find(const grd_csv *csv, const char *column)
         if (strcmp(csv->column[k], column) == 0)
             return k;
     return -1;
+}
+
+grd_status grd_csv_column(const grd_csv *csv, const char *key, const char *name, int *column)
+{
+    char *end, hint[96], all[96] = "";
+    long number = strtol(name, &end, 10);
+    *column = grd_csv_find(csv, name);
+    if (*column < 0 && end != name && !*end && number >= 1 && number <= csv->n_columns)
+        *column = (int)number - 1;
+    if (*column >= 0)
+        return GRD_OK;
+    grd_nearest nearest = { name, NULL, 0 };
+    for (int k = 0; k < csv->n_columns; k++) {
+        const size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s\"%s\"", k ? ", " : "; there are ", csv->column[k]);
+        grd_nearest_try(&nearest, csv->column[k]);
+    }
+    return grd_fail(csv->host, GRD_ERR_ARG, "%s: %s: no column \"%.80s\"%s", csv->name, key, name,
+                    nearest.best ? grd_nearest_text(&nearest, hint, sizeof hint) : all);
 }

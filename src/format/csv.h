@@ -50,6 +50,8 @@ static inline const char *grd_csv_cell(const grd_csv *csv, int64_t row, int colu
     return csv->text + csv->row[row].text + csv->cell[row * csv->n_columns + column];
 }
 int grd_csv_find(const grd_csv *csv, const char *column); /* the first of that name; -1 = none */
+/* By its name or its number from 1; else a message that begins with `key`. */
+grd_status grd_csv_column(const grd_csv *csv, const char *key, const char *name, int *column);
 bool grd_csv_is_missing(const grd_csv *csv, const char *cell);
 
 /* ---- what is in a column ---- */

@@ -74,7 +74,7 @@ static grd_status bad_cell(const grd_csv *csv, int64_t row, int column, const ch
 {
     const char *cell = grd_csv_cell(csv, row, column);
     char name[GRD_PRINTABLE], text[GRD_PRINTABLE];
-    return grd_fail(csv->host, GRD_ERR_FORMAT, "%s: line %llu: column \"%s\": \"%s\"%s, expected %s", csv->name,
+    return grd_fail(csv->host, GRD_ERR_FORMAT, "%s:%llu: column \"%s\": \"%s\"%s, expected %s", csv->name,
                     (unsigned long long)csv->row[row].line, grd_printable(csv->column[column], strlen(csv->column[column]), name),
                     grd_printable(cell, strlen(cell), text), grd_parse_date(cell) ? " is a date" : "", expected);
 }
@@ -172,7 +172,7 @@ static grd_status collect(const grd_csv *csv, int column, int most, table *t, bo
         if (*slot)
             continue;
         if (t->n == most)
-            return grd_fail(csv->host, GRD_ERR_FORMAT, "%s: line %llu: column \"%s\" has more than %d different values",
+            return grd_fail(csv->host, GRD_ERR_FORMAT, "%s:%llu: column \"%s\" has more than %d different values",
                             csv->name, (unsigned long long)csv->row[i].line,
                             grd_printable(csv->column[column], strlen(csv->column[column]), name), most);
         t->text[t->n++] = cell;

@@ -262,8 +262,11 @@ static grd_status parse(grd_host *host, const char *name, const void *bytes, siz
 {
     const uint8_t *b = bytes;
     *npy = (grd_npy){ .host = host };
-    if (size < 10 || memcmp(b, "\x93NUMPY", 6) != 0)
-        return grd_fail(host, GRD_ERR_FORMAT, "%s: not a .npy file", name);
+    if (size < 10 || memcmp(b, "\x93NUMPY", 6) != 0) {
+        char begin[GRD_PRINTABLE];
+        return grd_fail(host, GRD_ERR_FORMAT, "%s: not a .npy file: begins with \"%s\" (%zu bytes in all)", name,
+                        grd_printable(bytes, size < 8 ? size : 8, begin), size);
+    }
     if (b[6] < 1 || b[6] > 3)
         return grd_fail(host, GRD_ERR_UNSUPPORTED, "%s: .npy version %d.%d, expected 1, 2 or 3", name, b[6], b[7]);
     size_t start = b[6] == 1 ? 10 : 12;

@@ -31,8 +31,8 @@ static int64_t fixed_dim(grd_var x, int d, const char *what)
         return s.dim[axis];
     char text[80];
     if (grd_valid(x))
-        grd_graph_fail(x.graph, GRD_ERR_SHAPE, "%s: x \"%s\" %s has no fixed dimension %d", what, grd_var_name(x),
-                       grd_shape_text(&s, text, sizeof text), d);
+        grd_graph_fail(x.graph, GRD_ERR_SHAPE, "%s: dimension %d of x \"%s\" %s is not fixed, expected one size in all batches", what, d,
+                       grd_var_name(x), grd_shape_text(&s, text, sizeof text));
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* `gradus data check` and `data stats` as a user runs them; and MNIST with planted faults: 1 % of the labels changed, 50 pictures
- * of the test part copied into the training part. All of MNIST with GRADUS_FULL set (`make check-suspects`), else 5,000 of it. */
+ * of the test part copied into the training part; a nearly empty class; house prices with a column that leaks; photographs cut
+ * short. All of MNIST with GRADUS_FULL set (`make check-suspects`), else 5,000 of it. */
 #define _GNU_SOURCE
 #include "helper_cli.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const config = "run: {batch: 8, epochs: 1}\n"
                                   "data: {source: idx, dir: ., transform: [scale]}\n"
@@ -194,12 +196,23 @@ static void wrong_words_are_refused(void **state)
 
 /* ---- MNIST ---- */
 
+/* A path below the folder of real data; false, and said, if there is no such file. */
+static bool real_path(char path[600], const char *name)
+{
+    const char *dir = getenv("GRADUS_DATA");
+    snprintf(path, 600, "%s/%s", dir ? dir : GRD_SOURCE_DIR "/../shared/data", name);
+    if (!is_there(path))
+        print_message("%s is not there\n", path);
+    return is_there(path);
+}
+
 static bool read_gz(const char *name, int skip, uint8_t *out, int size)
 {
-    char path[600];
+    char path[600], file_name[120];
     uint8_t head[HEAD];
-    const char *dir = getenv("GRADUS_DATA");
-    snprintf(path, sizeof path, "%s/mnist/%s.gz", dir ? dir : GRD_SOURCE_DIR "/../shared/data", name);
+    snprintf(file_name, sizeof file_name, "mnist/%s.gz", name);
+    if (!real_path(path, file_name))
+        return false;
     gzFile file = gzopen(path, "rb");
     bool whole = file && gzread(file, head, (unsigned)skip) == skip && gzread(file, out, (unsigned)size) == size;
     if (file)
@@ -275,6 +288,134 @@ static void planted_faults_of_mnist_are_found(void **state)
     free(changed);
 }
 
+static void a_nearly_empty_class_of_mnist_is_found(void **state)
+{
+    (void)state;
+    enum { N = 5000, N_TEST = 800, RARE = 7, LEFT = 4 };
+    part all, test;
+    if (!mnist(N, "train", &all) || !mnist(N_TEST, "t10k", &test))
+        skip();
+    int n = 0, rare = 0;
+    for (int i = 0; i < N; i++) {
+        const uint8_t label = all.labels[LABEL_HEAD + i];
+        if (label == RARE && rare++ >= LEFT)
+            continue;
+        memmove(image(&all, n), image(&all, i), PIXELS);
+        all.labels[LABEL_HEAD + n++] = label;
+    }
+    all.n = n;
+    all.images[6] = all.labels[6] = (uint8_t)(n >> 8);
+    all.images[7] = all.labels[7] = (uint8_t)n;
+    write_part(&all, "train");
+    write_part(&test, "t10k");
+    json_t *report = check("data check c.yaml --json", 0);
+    const json_t *f = found(report, "imbalance");
+    assert_non_null(f);
+    assert_int_equal(json_integer_value(json_object_get(f, "count")), 1);
+    assert_non_null(strstr(json_string_value(json_object_get(f, "text")), ": 7 (4)"));
+    json_decref(report);
+}
+
+/* ---- house prices ---- */
+
+static const char *const houses = "data: {source: csv, file: h.csv, target: SalePrice, drop: Id, categories: onehot, "
+                                  "parts: [0.6, 0.2, 0.2]}\n"
+                                  "model: {layers: [{linear: 1}]}\n"
+                                  "loss: mse\n";
+
+/* The table with one more column: the price in thousands. */
+static void write_leaking_houses(const char *table)
+{
+    FILE *out = fopen("h.csv", "w");
+    assert_non_null(out);
+    for (const char *line = table; *line;) {
+        size_t n = strcspn(line, "\r\n");
+        const char *price = line + n;
+        while (price[-1] != ',')
+            price--;
+        fprintf(out, "%.*s,", (int)n, line);
+        fprintf(out, line == table ? "Appraisal\n" : "%.0f\n", atof(price) / 1000);
+        line += n + strspn(line + n, "\r\n");
+    }
+    assert_int_equal(fclose(out), 0);
+}
+
+static void a_leaking_column_of_house_prices_is_found(void **state)
+{
+    (void)state;
+    char path[600];
+    if (!real_path(path, "housing/housing_train.csv"))
+        skip();
+    char *table = read_text(path, NULL);
+    write_text("h.yaml", houses);
+    write_text("h.csv", table);
+    json_t *report = check("data check h.yaml --json", 0);
+    assert_null(found(report, "target-leak")); /* as they are nothing leaks */
+    json_decref(report);
+    write_leaking_houses(table);
+    report = check("data check h.yaml --json", 1);
+    const json_t *f = found(report, "target-leak");
+    assert_non_null(f);
+    assert_int_equal(json_integer_value(json_object_get(f, "count")), 1);
+    assert_non_null(strstr(json_string_value(json_object_get(f, "text")), "\"SalePrice\": Appraisal ("));
+    json_decref(report);
+    free(table);
+}
+
+/* ---- photographs ---- */
+
+enum { PICTURES = 40, CUT = 5 };
+
+/* Copies the picture number i and its mask; of every eighth only a part of the picture is there. Its name. */
+static const char *copy_picture(int i, const char *name)
+{
+    static char to[64];
+    char from[100], path[600];
+    size_t size, kept[CUT] = { 20, 300 };
+    snprintf(from, sizeof from, "msrc/labels/%s.png", name);
+    assert_true(real_path(path, from));
+    char *bytes = read_text(path, &size);
+    write_bytes(from + strlen("msrc/"), bytes, size);
+    free(bytes);
+    snprintf(from, sizeof from, "msrc/images/%s.jpg", name);
+    assert_true(real_path(path, from));
+    bytes = read_text(path, &size);
+    kept[2] = size / 3, kept[3] = size - size / 10, kept[4] = size - 100;
+    snprintf(to, sizeof to, "images/%s.jpg", name);
+    write_bytes(to, bytes, i % (PICTURES / CUT) == 3 ? kept[i / (PICTURES / CUT)] : size);
+    free(bytes);
+    return to;
+}
+
+static void photographs_cut_short_are_found(void **state)
+{
+    (void)state;
+    char path[600], name[51], spoilt[CUT][64];
+    FILE *list = real_path(path, "msrc/train.txt") ? fopen(path, "r") : NULL, *out;
+    if (!list)
+        skip();
+    assert_true(mkdir("images", 0777) == 0 && mkdir("labels", 0777) == 0 && (out = fopen("train.txt", "w")));
+    for (int i = 0; i < PICTURES; i++) {
+        assert_int_equal(fscanf(list, "%50s", name), 1);
+        fprintf(out, "%s\n", name);
+        const char *image = copy_picture(i, name);
+        if (i % (PICTURES / CUT) == 3)
+            strcpy(spoilt[i / (PICTURES / CUT)], image);
+    }
+    fclose(list);
+    assert_int_equal(fclose(out), 0);
+    write_text("p.yaml", "data: {source: file_list, list: train.txt, columns: image, image: \"images/{}.jpg\", mask: \"labels/{}.png\", "
+                         "classes: 24}\n"
+                         "model: {layers: [{conv2d: {out: 24, kernel: 1}}]}\nloss: {cross_entropy: {target: mask}}\n");
+    json_t *report = check("data check p.yaml --json", 1);
+    const json_t *f = found(report, "unreadable"), *samples = json_object_get(f, "samples");
+    assert_non_null(f);
+    assert_int_equal(json_integer_value(json_object_get(f, "count")), CUT);
+    for (size_t k = 0; k < CUT; k++)
+        assert_string_equal(json_string_value(json_array_get(samples, k)), spoilt[k]);
+    json_decref(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +426,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_ends_early_is_unreadable, enter, leave_folder),
         cmocka_unit_test_setup_teardown(wrong_words_are_refused, enter, leave_folder),
         cmocka_unit_test_setup_teardown(planted_faults_of_mnist_are_found, enter, leave_folder),
+        cmocka_unit_test_setup_teardown(a_nearly_empty_class_of_mnist_is_found, enter, leave_folder),
+        cmocka_unit_test_setup_teardown(a_leaking_column_of_house_prices_is_found, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(photographs_cut_short_are_found, enter_folder, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

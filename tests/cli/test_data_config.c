@@ -23,7 +23,7 @@ static void folds_cut_train(void **state)
     (void)state;
     expect("check c.yaml data.folds=5", 0, ">32 samples to train on, 8 to choose by, 20 to test on");
     expect("check c.yaml data.folds=5 data.fold=4 data.stratify=label", 0, ">32 samples to train on, 8 to choose by");
-    expect("check c.yaml data.folds=5 data.fold=5", 2, "fold 5 of 5 folds, expected 2 folds or more, counted from 0");
+    expect("check c.yaml data.folds=5 data.fold=5", 2, "data: fold: 5, expected 0..4 as there are 5 folds");
     expect("check c.yaml data.folds=5 data.val_fraction=0.1", 2, "folds, val and val_fraction each say what val is");
     expect("check c.yaml data.folds=41", 2, "folds: 41 of 40 samples");
 }

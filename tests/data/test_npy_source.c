@@ -249,7 +249,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
     (void)state;
     static const struct { const char *source, *spec, *message; grd_status status; } wrong[] = {
         { "npy", "arrays=x.npy", "arrays: \"x.npy\", expected FIELD:NAME", GRD_ERR_ARG },
-        { "npy", "arrays=x:%/x.npy,label:%/two.npy", "two.npy: 2 samples, field \"x\" has 3", GRD_ERR_DATA },
+        { "npy", "arrays=x:%/x.npy,label:%/two.npy", "two.npy: 2 samples, expected 3 as field \"x\" has", GRD_ERR_DATA },
         { "npy", "arrays=x:%/one.npy", "one.npy: 0 dimensions, expected 1 to ", GRD_ERR_DATA },
         { "npy", "arrays=x:%/none.npy", "none.npy: an empty array", GRD_ERR_DATA },
         { "npy", "arrays=label:%/bad.npy", "bad.npy: sample 1: label -1, expected 0..", GRD_ERR_DATA },

@@ -353,7 +353,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "labelled_text", "label\ttext\n1\ta\n", "text=body", "text: no column \"body\"", GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n1\ta\n", "text=label", "text and label are both column 1", GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n", "", "w.txt: no texts", GRD_ERR_DATA },
-        { "labelled_text", "label\ttext\n1\n", "", "line 2: 1 column", GRD_ERR_FORMAT },
+        { "labelled_text", "label\ttext\n1\n", "", ":2: 1 column", GRD_ERR_FORMAT },
         { "labelled_text", "label\ttext\n1\ta\n", "separator=;;", "separator: \";;\", expected one character or tab",
           GRD_ERR_ARG },
         { "labelled_text", "label\ttext\n1\ta\n", "max_vocab=2", "max_vocab: 2, expected more than the 2 special tokens",
@@ -363,7 +363,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/w.txt", "w.txt: expected a JSON list of texts: ", GRD_ERR_FORMAT },
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/twice.json", "twice.json: item 2: \"<pad>\" stands there twice",
           GRD_ERR_FORMAT },
-        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1: expected a token's text",
+        { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/number.json", "number.json: item 1 is no text, expected a token's text",
           GRD_ERR_FORMAT },
         { "labelled_text", "label\ttext\n1\ta\n", "vocab=%/few.json", "few.json: no token <unk>, which is needed here",
           GRD_ERR_DATA },
@@ -371,7 +371,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "text", "abc", "", "length: 0: windows need a length", GRD_ERR_ARG },
         { "text", "abc", "length=3", "3 tokens, expected at least 4: a window of length 3 and its last target", GRD_ERR_DATA },
         { "text", "\n\n", "lines=true", "w.txt: no lines", GRD_ERR_DATA },
-        { "text", "abc", "length=1 parts=[0.9,0.2]", "parts: expected three fractions", GRD_ERR_ARG },
+        { "text", "abc", "length=1 parts=[0.9,0.2]", "whose sum is", GRD_ERR_ARG },
         { "parallel_text", "abc\n", "to=%/w.txt part_names=a,b", "part_names: 2 names, expected three", GRD_ERR_ARG },
     };
     grd_dataset *d;

@@ -88,15 +88,15 @@ static void comments_blanks_and_missing_headers_are_options(void **state)
 static void bad_tables_end_in_one_clear_line(void **state)
 {
     (void)state;
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 4: 3 columns, expected 2 as in line 1", parse("a,b\n\n1,2\n3,4,5\n", NULL));
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 5: 1 column, expected 2 as in line 1", parse("a,b\n\"1\n\n\",2\n3\n", NULL));
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 2: a quote is opened and never closed", parse("a,b\n1,\"2\n3,4\n", NULL));
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 2: \"x,2\" after a closing quote", parse("a,b\n\"1\"x,2\n", NULL));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:4: 3 columns, expected 2 as in line 1", parse("a,b\n\n1,2\n3,4,5\n", NULL));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:5: 1 column, expected 2 as in line 1", parse("a,b\n\"1\n\n\",2\n3\n", NULL));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:2: a quote is opened and never closed", parse("a,b\n1,\"2\n3,4\n", NULL));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:2: \"x,2\" after a closing quote", parse("a,b\n\"1\"x,2\n", NULL));
     FAILS(&host, GRD_ERR_FORMAT, "t.csv: no line of data in 0 bytes", parse("", NULL));
     FAILS(&host, GRD_ERR_FORMAT, "t.csv: no line of data in 2 bytes", parse("\n\n", NULL));
     FAILS(&host, GRD_ERR_FORMAT, "UTF-16", parse("\xff\xfe" "a", NULL));
-    FAILS(&host, GRD_ERR_FORMAT, "line 2: a zero byte", grd_csv_parse(&host, "t.csv", "a,b\n1,\0\n", 8, NULL, &csv));
-    FAILS(&host, GRD_ERR_FORMAT, "line 2: a zero byte", grd_csv_parse(&host, "t.csv", "a,b\n1,\"\0\"\n", 10, NULL, &csv));
+    FAILS(&host, GRD_ERR_FORMAT, ":2: a zero byte", grd_csv_parse(&host, "t.csv", "a,b\n1,\0\n", 8, NULL, &csv));
+    FAILS(&host, GRD_ERR_FORMAT, ":2: a zero byte", grd_csv_parse(&host, "t.csv", "a,b\n1,\"\0\"\n", 10, NULL, &csv));
     FAILS(&host, GRD_ERR_ARG, "separator", parse("a", &(grd_csv_opts){ .separator = '"' }));
     FAILS(&host, GRD_ERR_ARG, "separator", parse("a", &(grd_csv_opts){ .separator = ';', .comment = ';' }));
     FAILS(&host, GRD_ERR_ARG, "expected . or ,", parse("a", &(grd_csv_opts){ .point = ';' }));
@@ -139,8 +139,8 @@ static void numbers_come_out_and_bad_cells_are_named(void **state)
     assert_true(v[0] == 1 && v[1] == 2.5 && v[2] == 2 && isnan(v[3]) && v[4] == 3 && v[5] == 1000);
     OK(&host, grd_csv_integers(&csv, 0, n, 1));
     assert_true(n[0] == 1 && n[2] == 3);
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 2: column \"c\": \"x\", expected a number", grd_csv_numbers(&csv, 2, v, 1));
-    FAILS(&host, GRD_ERR_FORMAT, "t.csv: line 2: column \"b\": \"2.5\", expected an integer", grd_csv_integers(&csv, 1, n, 1));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:2: column \"c\": \"x\", expected a number", grd_csv_numbers(&csv, 2, v, 1));
+    FAILS(&host, GRD_ERR_FORMAT, "t.csv:2: column \"b\": \"2.5\", expected an integer", grd_csv_integers(&csv, 1, n, 1));
     grd_csv_close(&csv);
     OK(&host, parse("d\n1.1.2024\n", NULL));
     FAILS(&host, GRD_ERR_FORMAT, "\"1.1.2024\" is a date, expected a number", grd_csv_numbers(&csv, 0, v, 1));
@@ -161,14 +161,14 @@ static void levels_are_sorted_counted_and_found(void **state)
     assert_int_equal(grd_csv_level(&levels, "d"), -1);
     OK(&host, grd_csv_categories(&csv, 0, &levels, index, 1));
     assert_memory_equal(index, ((int32_t[]){ 1, 0, -1, 1, -1, 2 }), sizeof index);
-    FAILS(&host, GRD_ERR_FORMAT, "line 2: column \"n\": \"10\", expected one of", grd_csv_categories(&csv, 1, &levels, index, 1));
+    FAILS(&host, GRD_ERR_FORMAT, ":2: column \"n\": \"10\", expected one of", grd_csv_categories(&csv, 1, &levels, index, 1));
     grd_csv_levels_free(&levels);
     OK(&host, grd_csv_levels_of(&csv, 1, 10, &levels));
     assert_true(levels.numeric && levels.n == 3);
     assert_string_equal(levels.text[1], "9"); /* by value: 10 is last */
     assert_int_equal(levels.count[2], 3);
     grd_csv_levels_free(&levels);
-    FAILS(&host, GRD_ERR_FORMAT, "line 7: column \"t\" has more than 2 different values", grd_csv_levels_of(&csv, 0, 2, &levels));
+    FAILS(&host, GRD_ERR_FORMAT, ":7: column \"t\" has more than 2 different values", grd_csv_levels_of(&csv, 0, 2, &levels));
     grd_csv_close(&csv);
 }
 
