@@ -78,8 +78,7 @@ static int bench(const cli_args *args, grd_ctx *ctx, grd_pipeline *p)
                                  "epoch_start_ms", f.first_ms, "rss_mib", f.memory[0], f.memory[1]));
     else
         printf("%.0f samples a second with %d workers, batch %lld; %lld epochs, %lld samples; an epoch starts in %.3f ms; %.1f MiB of memory\n",
-               f.samples_per_s,
-               opts.workers, (long long)opts.batch, (long long)f.epochs, (long long)f.samples, f.first_ms, f.memory[1]);
+               f.samples_per_s, opts.workers, (long long)opts.batch, (long long)f.epochs, (long long)f.samples, f.first_ms, f.memory[1]);
     grd_loader_free(loader);
     return EXIT_DONE;
 }

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "data/texts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_CLASSES = 65536, PATH = 2048 };
@@ -22,7 +21,8 @@ static grd_status open_table(grd_labelled *s, const grd_labelled_opts *o)
     GRD_TRY(grd_csv_column(&s->csv, "label", o->label, &s->label));
     if (s->text == s->label)
         return grd_fail(s->host, GRD_ERR_ARG, "%s: text and label are both column %d", s->path, s->text + 1);
-    return s->csv.n_rows ? GRD_OK : grd_fail(s->host, GRD_ERR_DATA, "%s: no texts, expected at least one", s->path);
+    return s->csv.n_rows ? GRD_OK
+                         : grd_fail(s->host, GRD_ERR_DATA, "%s: no texts, expected at least one", s->path);
 }
 
 static grd_status classes_of_table(const grd_labelled *s, grd_arena *arena, grd_class_names *classes)

@@ -67,9 +67,9 @@ static grd_status see_lines(void *user, grd_tokens *tokens)
     while (status == GRD_OK && grd_text_line(&f, &line, &size))
         status = grd_tokens_see(tokens, line, size);
     grd_free(tokens->host, f.bytes);
-    return status != GRD_OK || f.line > 0
-               ? status
-               : grd_fail(tokens->host, GRD_ERR_DATA, "%s: no lines, expected at least one", (const char *)user);
+    if (status == GRD_OK && f.line == 0)
+        return grd_fail(tokens->host, GRD_ERR_DATA, "%s: no lines, expected at least one", (const char *)user);
+    return status;
 }
 
 static grd_status learn(state *s, const opts *o, int side)

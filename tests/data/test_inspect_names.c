@@ -78,7 +78,7 @@ static void findings_name_columns_as_the_file_does(void **state)
     finds(r, "constant", "1 columns have one value in all samples: two lines");
     finds(r, "missing", "1 sample have values that are missing (NaN) or infinite: rooms");
     finds(r, "outlier", "1 samples lie far out in breite der fl\xc3\xbcgel in millimetern nach der methode von m\xc3\xb6ll");
-    finds(r, "group-leak", "groups of \"house\" stand in more than one set");
+    finds(r, "group-leak", "groups of \"house\" in more than one set");
 }
 
 static void elements_have_their_columns_names_until_a_transform_gives_them_another_shape(void **state)

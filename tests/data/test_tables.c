@@ -175,7 +175,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "a,b\n1,\n3,NA\n", "target=a", "column \"b\" has no value in any row: leave it out by drop", GRD_ERR_DATA },
         { "a,b\n", "target=a", "no rows", GRD_ERR_DATA },
         { "a,b\n1,2,3\n", "target=a", ":2: 3 columns, expected 2 as in line 1", GRD_ERR_FORMAT },
-        { "a,b\n1,\"2\n", "target=a", "wrong.csv:2: a quote", GRD_ERR_FORMAT },
+        { "a,b\n1,\"2\n", "target=a", ":2: a quote is opened and never closed", GRD_ERR_FORMAT },
         { "a\n1\n", "target=a features=1", "is the target", GRD_ERR_ARG },
         { "a,b\n1,2\n", "separator=ab", "separator: \"ab\", expected one character, tab or space", GRD_ERR_ARG },
         { "a,b\n1,2\n", "decimal=;", "decimal: \";\", expected", GRD_ERR_ARG },
