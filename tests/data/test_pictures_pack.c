@@ -265,8 +265,8 @@ static void the_pictures_of_msrc_come_out_as_they_went_in(void **state)
     grd_dataset *plain, *packed;
     if (!real)
         skip();
-    snprintf(spec, sizeof spec, "list=%s/{part}.txt part=val columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt"
-                                " void=0", real);
+    snprintf(spec, sizeof spec,
+             "list=%s/{part}.txt part=val columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt void=0", real);
     snprintf(more, sizeof more, "%s cache=packed cache_file=%s/{part}.pack", spec, dir);
     ok(ctx, grd_dataset_open(ctx, "file_list", spec, &plain));
     for (int k = 0; k < 2; k++) {
