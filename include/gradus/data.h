@@ -98,8 +98,8 @@ GRD_API int64_t grd_dataset_index(const grd_dataset *dataset, int64_t i); /* ind
 GRD_API const char *grd_dataset_class(const grd_dataset *dataset, int64_t label); /* NULL if unknown */
 /* What the source calls sample i: "images/12.jpg", or its number. Returns text. */
 GRD_API const char *grd_dataset_name(const grd_dataset *dataset, int64_t i, char *text, size_t size);
-/* What the source calls one element of a field, if a person knows it by a name and no transform has given the field another shape; else
- * NULL. */
+/* What the source calls one element of a field, if a person knows it by a name and no transform has given the field another
+ * shape; else NULL. */
 GRD_API const char *grd_dataset_element(const grd_dataset *dataset, int field, int64_t element);
 /* One sample into `out`, which grd_sample_new made for this set; key: for random transforms (NULL = none). Thread-safe: the
  * message of a failure is in out->error, not in the context. */

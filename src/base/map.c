@@ -8,10 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-grd_status grd_map_fd(grd_host *host, int fd, const char *path, grd_map *map)
+static grd_status map_all(grd_host *host, int fd, const char *path, grd_map *map)
 {
     struct stat info;
-    *map = (grd_map){ 0 };
     if (fstat(fd, &info) != 0)
         return grd_fail(host, GRD_ERR_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
@@ -33,7 +32,7 @@ grd_status grd_map_open(grd_host *host, const char *path, grd_map *map)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return grd_fail(host, GRD_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-    grd_status status = grd_map_fd(host, fd, path, map);
+    grd_status status = map_all(host, fd, path, map);
     close(fd);
     return status;
 }

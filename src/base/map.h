@@ -10,10 +10,9 @@ typedef struct grd_map {
 } grd_map;
 
 /* The pages come when they are read, and go when memory is short. What is written into the file shows; whoever cuts the file off
- * while it is mapped takes the pages away, and reading them ends the process (SIGBUS). A file that is replaced under its name (rename)
- * stays what it was. On failure nothing is left to close. */
+ * while it is mapped takes the pages away, and reading them ends the process (SIGBUS). A file that is replaced under its name
+ * (rename) stays what it was. On failure nothing is left to close. */
 grd_status grd_map_open(grd_host *host, const char *path, grd_map *map);
-grd_status grd_map_fd(grd_host *host, int fd, const char *path, grd_map *map); /* fd may be closed after it */
 void grd_map_close(grd_map *map);
 
 #endif

@@ -128,7 +128,8 @@ static grd_status each_file(const grd_labelled *s, grd_status (*visit)(void *use
 static grd_status open_set(grd_labelled *s, const grd_labelled_opts *o, int part)
 {
     if (!o->file == !o->folder)
-        return grd_fail(s->host, GRD_ERR_ARG, "expected one of file (a text and its class a line) and folder (a folder for each class)");
+        return grd_fail(s->host, GRD_ERR_ARG, "expected one of file (a text and its class a line) and folder (a folder "
+                                              "for each class)");
     GRD_TRY(grd_text_names(&s->arena, "classes", o->classes, &s->given, &s->n_given));
     for (int i = 0; i < s->n_given; i++)
         for (int k = 0; k < i; k++)

@@ -77,7 +77,8 @@ static void sort(grd_listing *listing, bool natural)
 /* ---- reading folders ---- */
 
 /* Endings of names, in small letters. */
-static const char *const pictures[] = { ".png", ".jpg", ".jpeg", ".bmp", NULL }, *const texts[] = { ".txt", ".txt.gz", ".txt.xz", NULL };
+static const char *const pictures[] = { ".png", ".jpg", ".jpeg", ".bmp", NULL };
+static const char *const texts[] = { ".txt", ".txt.gz", ".txt.xz", NULL };
 
 static bool ends_with_one_of(const char *name, const char *const *ends)
 {

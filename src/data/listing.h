@@ -28,8 +28,8 @@ grd_status grd_list_folders(grd_arena *arena, const char *dir, bool natural, grd
 
 /* `text` with the part's name for each "{part}", `what` for each "{}". NULL with a message: no memory. */
 char *grd_fill_path(grd_arena *arena, const char *text, int part, const char *what);
-/* The folder that paths in the list `file` begin at: that of the list, or `root` (NULL = none given; may hold {part}) below it. NULL with
- * a message: no memory. */
+/* The folder that paths in the list `file` begin at: that of the list, or `root` (NULL = none given; may hold {part}) below it.
+ * NULL with a message: no memory. */
 const char *grd_list_root(grd_arena *arena, const char *file, const char *root, int part);
 /* Whether there is this part: `text`, the value of option `key`, has {part} in it, or it is the first one. */
 grd_status grd_check_part(grd_host *host, const char *key, const char *text, int part);

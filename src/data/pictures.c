@@ -161,7 +161,7 @@ int grd_pictures_fields(const void *self, grd_field *out, int max)
     int n = 0;
     if (max < 4)
         return 4;
-    out[n++] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = { 3, { grd_pictures_channels(p), h, w } }, .lo = 0, .hi = 255 };
+    out[n++] = (grd_field){ .name = "image", .dtype = GRD_U8, .shape = { 3, { grd_pictures_channels(p), h, w } }, .hi = 255 };
     if (p->has_label)
         out[n++] = (grd_field){ .name = "label", .dtype = GRD_I32, .lo = 0, .hi = p->classes.n - 1, .classes = p->classes.n };
     if (p->has_mask) {
@@ -233,8 +233,8 @@ static grd_status get_decoded(const grd_pictures *p, int64_t i, grd_sample *out)
     if (status != GRD_OK) {
         grd_sample_fail(out, status, "%s", host.err.text);
     } else {
-        const size_t pixels = (size_t)image.height * (size_t)image.width;
-        grd_pictures_cache_keep(p->cache, i, image.height, image.width, image.pixels, pixels * (size_t)grd_pictures_channels(p), mask,
+        const size_t pixels = (size_t)image.height * (size_t)image.width, bytes = pixels * (size_t)grd_pictures_channels(p);
+        grd_pictures_cache_keep(p->cache, i, image.height, image.width, image.pixels, bytes, mask,
                                mask ? pixels * sizeof *mask : 0);
         status = put_pixels(p, out, &(grd_pixels){ image.height, image.width, image.pixels, mask, false });
     }

@@ -63,8 +63,8 @@ grd_status grd_pictures_ready(grd_pictures *pictures, grd_ctx *ctx);
 grd_status grd_pictures_add(grd_pictures *pictures, const grd_listed *picture);
 
 int grd_pictures_channels(const grd_pictures *pictures);
-/* Picture i and, with masks, its mask from their files, checked: grd_image_free, grd_free; both also after a failure. Messages go to
- * host. */
+/* Picture i and, with masks, its mask from their files, checked: grd_image_free, grd_free; both also after a failure. Messages
+ * go to host. */
 grd_status grd_pictures_decode(const grd_pictures *pictures, grd_host *host, int64_t i, grd_image *image, int32_t **mask);
 
 /* The functions of a source's row; self: a grd_pictures. */

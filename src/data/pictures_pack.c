@@ -1,7 +1,7 @@
-/* Decoded samples in one file, which is mapped: a head, an index, then each sample's mask and pixels, one behind the other, in this
- * machine's byte order. It belongs to the pictures whose paths, sizes and times of change make its key, with the options that they
- * were decoded with, and is read only if the key and all checksums are right; else it is made anew, beside it, and takes its
- * place when it is whole. */
+/* Decoded samples in one file, which is mapped: a head, an index, then each sample's mask and pixels, one behind the other, in
+ * this machine's byte order. It belongs to the pictures whose paths, sizes and times of change make its key, with the options
+ * that they were decoded with, and is read only if the key and all checksums are right; else a new one is made beside it, and
+ * takes its place when it is whole. */
 #define _POSIX_C_SOURCE 200809L
 #include "data/pictures.h"
 
@@ -130,7 +130,9 @@ static bool labels_fit(const uint8_t *mask, size_t pixels, uint32_t size, int64_
     return fit;
 }
 
-static grd_status check_sample(const grd_pictures *p, const grd_map *map, const head *h, int64_t i, const entry *e, uint64_t *next)
+/* *next: where it should begin; becomes where it ends. */
+static grd_status check_sample(const grd_pictures *p, const grd_map *map, const head *h, int64_t i, const entry *e,
+                               uint64_t *next)
 {
     const grd_mask_rule rule = { &p->classes, p->no_label };
     const char *what = p->list.item[i].image;
@@ -284,7 +286,8 @@ static grd_status path_of(const grd_pictures *p, const char *name, char path[PAT
         return GRD_OK;
     }
     if (p->part && !strstr(given, "{part}"))
-        return grd_fail(p->host, GRD_ERR_ARG, "cache_file: \"%.400s\", expected {part} in it: each part has a file of its own", given);
+        return grd_fail(p->host, GRD_ERR_ARG, "cache_file: \"%.400s\", expected {part} in it: each part has a file of its own",
+                        given);
     grd_arena arena;
     grd_arena_init(&arena, p->host);
     const char *filled = grd_fill_path(&arena, given, p->part, "{}");
@@ -294,8 +297,8 @@ static grd_status path_of(const grd_pictures *p, const char *name, char path[PAT
 }
 
 /* Reads it if it is there and right; *found: it is. */
-static grd_status look(grd_ctx *ctx, const grd_pictures *p, const char *path, const head *expected, struct grd_pictures_pack *pack,
-                       bool *found)
+static grd_status look(grd_ctx *ctx, const grd_pictures *p, const char *path, const head *expected,
+                       struct grd_pictures_pack *pack, bool *found)
 {
     struct stat info;
     *found = false;
@@ -305,8 +308,8 @@ static grd_status look(grd_ctx *ctx, const grd_pictures *p, const char *path, co
     }
     GRD_TRY(grd_map_open(p->host, path, &pack->map));
     if (!is_ours(&pack->map))
-        return grd_fail(p->host, GRD_ERR_FORMAT, "cache_file: %s: no file of packed pictures: it is left as it is; give another name",
-                        path);
+        return grd_fail(p->host, GRD_ERR_FORMAT,
+                        "cache_file: %s: no file of packed pictures: it is left as it is; give another name", path);
     *found = check(p, expected, pack) == GRD_OK;
     if (*found)
         return GRD_OK;

@@ -161,7 +161,8 @@ static const grd_option options[] = {
       "the table, plain, .gz or .xz; {part} in it becomes train, val or test" },
     GRD_ENUM(opts, part, 0, "train|val|test", "which part"),
     GRD_TEXT(opts, target, NULL, "column that is to be predicted: field label, or target if it is a number"),
-    GRD_TEXT(opts, features, NULL, "columns with commas between, by name or number from 1; default: all but target, group and image"),
+    GRD_TEXT(opts, features, NULL,
+             "columns with commas between, by name or number from 1; default: all but target, group and image"),
     GRD_TEXT(opts, drop, NULL, "columns that are no features, instead"),
     GRD_ENUM(opts, task, GRD_TABLE_AUTO, "auto|regression|classification",
              "auto: a target of numbers is regression, of texts classes"),
@@ -169,7 +170,8 @@ static const grd_option options[] = {
     GRD_ENUM(opts, categories, 0, "index|onehot", "what becomes of features that are texts; a missing one: NaN, or zeros"),
     GRD_FLAG(opts, points, "the features are x and y of points in turn: field points [D/2,2], which moves with the picture"),
     GRD_TEXT(opts, image, NULL, "column with a picture: its numbers from 0 to 255, with blanks between, or the path of its file"),
-    GRD_INTS(opts, image_shape, NULL, "of a picture whose numbers stand in the cell: [height, width] or [channels, height, width]"),
+    GRD_INTS(opts, image_shape, NULL,
+             "of a picture whose numbers stand in the cell: [height, width] or [channels, height, width]"),
     GRD_TEXT(opts, image_root, NULL, "folder that paths of pictures begin at, below the table's, which is the default"),
     GRD_PICTURES_OPTIONS(opts),
     GRD_TEXT(opts, group, NULL, "column that becomes field group: equal cells, equal numbers"),
@@ -192,8 +194,8 @@ static const grd_option options[] = {
 
 const grd_source grd_source_csv = {
     .name = "csv",
-    .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN) or points f32 [D/2,2], label i32 or target f32 [1],\n"
-           "group i32, and before them image u8 [C,H,W], if a column holds pictures or their paths.",
+    .doc = "A table as text, one sample a row: features f32 [D] (missing ones NaN) or points f32 [D/2,2], label i32 or target\n"
+           "f32 [1], group i32, and before them image u8 [C,H,W], if a column holds pictures or their paths.",
     .options = options, .options_size = sizeof(opts), .open = open_csv, .length = length, .fields = fields, .get = get,
     .close = close_csv, .class_name = class_name, .name_of = name_of, .peek = peek, .element_name = element_name,
 };

@@ -226,7 +226,8 @@ static grd_status add_named(state *s, const opts *o, const char *name, const cha
     snprintf(where, sizeof where, "%.200s: %.100s", s->file, array);
     if (o->map == MAP_ALWAYS && !mapped) {
         grd_npy_close(&npy);
-        return grd_fail(s->host, GRD_ERR_UNSUPPORTED, "%s: compressed: it cannot be mapped; numpy.savez does not compress", where);
+        return grd_fail(s->host, GRD_ERR_UNSUPPORTED, "%s: compressed: it cannot be mapped; numpy.savez does not compress",
+                        where);
     }
     return add(s, name, &npy, mapped, where, o->classes);
 }
@@ -349,8 +350,8 @@ static bool peek(const void *self, int64_t i, int f, double *value)
 #define COMMON_OPTIONS                                                                          \
     GRD_ENUM(opts, part, 0, "train|val|test", "which part"),                                    \
         { "mmap", GRD_OPTION_ENUM, offsetof(opts, map), MAP_AUTO, 0, 0, "auto|true|false", 0,   \
-          "true: files are mapped and samples converted when they are asked for, so that memory need not hold them; auto: those of " \
-          "64 MB or more. A mapped file must not be cut off while it is used" },                \
+          "true: files are mapped, samples converted when they are asked for: memory need not hold them; auto: those of 64 MB " \
+          "or more. A mapped file must not be cut off while it is used" },                      \
         GRD_INT(opts, classes, 0, 0, INT32_MAX, "of field label; 0: one more than its largest value in this part"), GRD_END
 
 static const grd_option npy_options[] = {

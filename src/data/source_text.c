@@ -177,7 +177,8 @@ static grd_status read_all(state *s, const opts *o)
         return grd_fail(s->host, GRD_ERR_ARG, "length: 0: windows need a length");
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, o->parts.n ? GRD_PART_TRAIN : o->part, &s->file));
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, GRD_PART_TRAIN, &train));
-    GRD_TRY(grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special_of(o), see_train, &(learning){ o, train }));
+    GRD_TRY(grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special_of(o), see_train,
+                             &(learning){ o, train }));
     GRD_TRY(grd_text_open(s->host, s->file, &f));
     grd_status status = cut(s->host, o, &f, o->part, &from, &to);
     if (status == GRD_OK && !o->lines)

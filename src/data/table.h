@@ -48,6 +48,7 @@ grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table 
 void grd_table_close(grd_table *table);
 
 /* table_image.c: the pictures of column `image`, of the rows row[0..n), into table. */
-grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, int64_t n, const grd_table_opts *opts, grd_table *table);
+grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, int64_t n, const grd_table_opts *opts,
+                            grd_table *table);
 
 #endif

@@ -95,10 +95,12 @@ grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, i
 {
     const bool numbers = o->image_shape.n > 0;
     if (image < 0)
-        return numbers || o->image_root ? grd_fail(t->host, GRD_ERR_ARG, "image_shape and image_root speak of pictures: give image")
-                                        : GRD_OK;
+        return !numbers && !o->image_root
+                   ? GRD_OK
+                   : grd_fail(t->host, GRD_ERR_ARG, "image_shape and image_root speak of pictures: give image");
     if (numbers && (o->image_root || o->view.cache || o->view.min_size))
-        return grd_fail(t->host, GRD_ERR_ARG, "image_root, cache and min_size are of pictures in files, image_shape of numbers in cells");
+        return grd_fail(t->host, GRD_ERR_ARG,
+                        "image_root, cache and min_size are of pictures in files, image_shape of numbers in cells");
     if (numbers)
         GRD_TRY(read_shape(t->host, &o->image_shape, &t->image_shape));
     GRD_TRY(make_room(t, n, numbers));

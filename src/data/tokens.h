@@ -44,8 +44,8 @@ void grd_tokens_init(grd_tokens *tokens, grd_host *host, int kind);
 grd_status grd_tokens_see(grd_tokens *tokens, const char *text, size_t size);
 grd_status grd_tokens_fit(grd_tokens *tokens, const grd_tokens_opts *opts, const char *const *special);
 grd_status grd_tokens_load(grd_tokens *tokens, const char *path, const char *const *special);
-/* The vocabulary that a source's options speak of: read, or fitted on what `tell` lets it see; of these, only the one that is fitted for the
- * part train itself (keep) is saved. */
+/* The vocabulary that a source's options speak of: read, or fitted on what `tell` lets it see; of these, only the one that is
+ * fitted for the part train itself (keep) is saved. */
 grd_status grd_tokens_learn(grd_tokens *tokens, const grd_tokens_opts *opts, bool keep, const char *const *special,
                             grd_status (*tell)(void *user, grd_tokens *tokens), void *user);
 void grd_tokens_free(grd_tokens *tokens);

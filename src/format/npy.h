@@ -33,8 +33,8 @@ typedef struct grd_npy {
  * left to close. Structured, object, text, time and complex types are refused. */
 grd_status grd_npy_parse(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy);
 grd_status grd_npy_read(grd_host *host, const char *path, grd_npy *npy);
-/* The same without a copy of the elements: for grd_npy_convert only, which reads them in either byte order and wherever they lie. Fortran
- * order is refused: a row would lie all over the file. */
+/* The same without a copy of the elements: for grd_npy_convert only, which reads them in either byte order and wherever they lie.
+ * Fortran order is refused: a row would lie all over the file. */
 grd_status grd_npy_view(grd_host *host, const char *name, const void *bytes, size_t size, grd_npy *npy);
 grd_status grd_npy_map(grd_host *host, const char *path, grd_npy *npy);
 void grd_npy_close(grd_npy *npy);

@@ -1,6 +1,7 @@
 /* Elements of NumPy's types as elements of ours. Integers go through int64 (uint64 apart), floats through double. */
 #include "format/npy.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -121,6 +122,20 @@ static bool same_type(grd_npy_type from, grd_dtype to)
     return from == grd_npy_type_of(to);
 }
 
+/* NumPy's usual floats to ours, many at once; false: one would become infinite. */
+static bool narrow(const grd_npy *npy, int64_t first, int64_t n, float *out)
+{
+    const uint8_t *at = (const uint8_t *)npy->data + (size_t)first * sizeof(double);
+    bool lost = false;
+    for (int64_t i = 0; i < n; i++) {
+        double value;
+        memcpy(&value, at + (size_t)i * sizeof value, sizeof value);
+        out[i] = (float)value;
+        lost |= fabs(value) <= DBL_MAX && !(fabsf(out[i]) <= FLT_MAX);
+    }
+    return !lost;
+}
+
 grd_status grd_npy_convert(const grd_npy *npy, const char *name, int64_t first, int64_t n, grd_dtype to, void *out)
 {
     if (first < 0 || n < 0 || first > npy->count || n > npy->count - first)
@@ -133,6 +148,8 @@ grd_status grd_npy_convert(const grd_npy *npy, const char *name, int64_t first, 
             memcpy((uint8_t *)out + (size_t)i * size, bits_at(npy, first + i).byte, size);
         return GRD_OK;
     }
+    if (npy->type == GRD_NPY_F64 && to == GRD_F32 && !npy->swap && narrow(npy, first, n, out))
+        return GRD_OK;
     for (int64_t i = 0; i < n; i++) {
         element e = element_at(npy, first + i);
         if (!store(&e, to, out, i))

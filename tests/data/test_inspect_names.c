@@ -30,15 +30,16 @@ static int teardown(void **state)
 
 #define LONG "breite der fl\xc3\xbcgel in millimetern nach der methode von m\xc3\xb6ller gemessen"
 
-/* noise, a column that tells the price, one of a single value, one with a gap, one with a far value, a colour; rows of a house may
- * stand in two sets. */
+/* noise, a column that tells the price, one of a single value, one with a gap, one with a far value, a colour; rows of a house
+ * may stand in two sets. */
 static void write_table(void)
 {
     static char text[32000];
     size_t n = (size_t)snprintf(text, sizeof text, "noise,paid,\"two\nlines\",rooms," LONG ",color,house,price\n");
     for (int i = 0; i < ROWS; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%d,%d,7,%s,%d,%s,h%d,%d\n", i * 7919 % 211, 2 * (i * 31 % 97) + 1,
-                              i == 50 ? "" : i % 3 ? "3" : "4", i == 20 ? 9000 : i * 17 % 13, i % 2 ? "red" : "blue", i / 2, i * 31 % 97);
+                              i == 50 ? "" : i % 3 ? "3" : "4", i == 20 ? 9000 : i * 17 % 13, i % 2 ? "red" : "blue", i / 2,
+                              i * 31 % 97);
     assert_true(n < sizeof text);
     put(dir, "t.csv", (bytes){ (uint8_t *)text, n }, n);
 }

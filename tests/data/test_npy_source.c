@@ -95,13 +95,13 @@ static void arrays_become_fields(void **state)
 
 /* ---- mapped files ---- */
 
-/* A .npy whose header has `pad` blanks more, so that its elements lie anywhere; bytes of element i: those of i + 1, the lowest first, or
- * last where the order is ">". Returns where the first one is. */
+/* A .npy whose header has `pad` blanks more, so that its elements lie anywhere; bytes of element i: those of i + 1, the lowest
+ * first, or last where the order is ">". Returns where the first one is. */
 static long write_raw(const char *name, const char *descr, int size, const char *order, const char *dims, int count, int pad)
 {
     uint8_t file[400] = "\x93NUMPY\1";
-    int n = snprintf((char *)file + 10, sizeof file - 10, "{'descr': '%s', 'fortran_order': %s, 'shape': %s}%*s", descr, order, dims,
-                     pad, "");
+    int n = snprintf((char *)file + 10, sizeof file - 10, "{'descr': '%s', 'fortran_order': %s, 'shape': %s}%*s", descr, order,
+                     dims, pad, "");
     file[8] = (uint8_t)n;
     n += 10;
     for (int i = 0; i < count; i++)
@@ -137,8 +137,9 @@ static void same_samples(const char *one, const char *other)
 static void a_mapped_file_gives_the_same_samples_in_every_type_and_byte_order(void **state)
 {
     (void)state;
-    static const struct { const char *name; int size; } type[] = { { "b1", 1 }, { "u1", 1 }, { "i1", 1 }, { "u2", 2 }, { "i2", 2 }, { "u4", 4 },
-                                                                   { "i4", 4 }, { "u8", 8 }, { "i8", 8 }, { "f2", 2 }, { "f4", 4 }, { "f8", 8 } };
+    static const struct { const char *name; int size; } type[] = {
+        { "b1", 1 }, { "u1", 1 }, { "i1", 1 }, { "u2", 2 }, { "i2", 2 }, { "u4", 4 },
+        { "i4", 4 }, { "u8", 8 }, { "i8", 8 }, { "f2", 2 }, { "f4", 4 }, { "f8", 8 } };
     for (size_t t = 0; t < sizeof type / sizeof *type; t++)
         for (int pad = 0; pad < 8; pad++)
             for (int big = 0; big < 2; big++) {
@@ -186,10 +187,12 @@ static void only_large_files_are_mapped_unasked(void **state)
     (void)state;
     enum { N = 65 << 20 };
     static const struct { const char *name, *more; bool mapped; } each[] = {
-        { "small.npy", "", false }, { "small.npy", "mmap=true", true }, { "large.npy", "", true }, { "large.npy", "mmap=false", false } };
+        { "small.npy", "", false }, { "small.npy", "mmap=true", true },
+        { "large.npy", "", true }, { "large.npy", "mmap=false", false } };
     char path[400], text[60];
     snprintf(text, sizeof text, "(%d,)", N);
-    const long start[] = { write_raw("small.npy", "|u1", 1, "False", "(3,)", 3, 0), write_raw("large.npy", "|u1", 1, "False", text, 3, 0) };
+    const long start[] = { write_raw("small.npy", "|u1", 1, "False", "(3,)", 3, 0),
+                           write_raw("large.npy", "|u1", 1, "False", text, 3, 0) };
     snprintf(path, sizeof path, "%s/large.npy", dir);
     assert_int_equal(truncate(path, start[1] + N), 0); /* a hole: it takes no room */
     for (int k = 0; k < 4; k++) {
@@ -229,7 +232,8 @@ static void what_cannot_be_mapped_says_why(void **state)
     write_raw("f.npy", "<i4", 4, "True", "(3, 2)", 6, 0);
     put(dir, "c.npz", (bytes){ (uint8_t *)(uintptr_t)compressed, sizeof compressed }, sizeof compressed);
     fails(ctx, GRD_ERR_UNSUPPORTED,
-          "f.npy: in Fortran order, where a sample lies all over the file: it cannot be mapped; save it with numpy.ascontiguousarray",
+          "f.npy: in Fortran order, where a sample lies all over the file: it cannot be mapped; save it with "
+          "numpy.ascontiguousarray",
           grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/f.npy mmap=true"), &d));
     ok(ctx, grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/f.npy"), &d));
     fails(ctx, GRD_ERR_UNSUPPORTED, "c.npz: x: compressed: it cannot be mapped; numpy.savez does not compress",
@@ -239,7 +243,8 @@ static void what_cannot_be_mapped_says_why(void **state)
     expect_arrays("npz", "file=%/train.npz mmap=true", 3);
     expect_arrays("npy", "arrays=features:%/x.npy,label:%/y.npy mmap=true", 3);
     put(dir, "short.npy", (bytes){ (uint8_t *)(uintptr_t)compressed, 9 }, 0);
-    fails(ctx, GRD_ERR_FORMAT, "short.npy: not a .npy file", grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/short.npy mmap=true"), &d));
+    fails(ctx, GRD_ERR_FORMAT, "short.npy: not a .npy file",
+          grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/short.npy mmap=true"), &d));
     put(dir, "short.npz", (bytes){ (uint8_t *)(uintptr_t)compressed, 9 }, 0);
     assert_int_equal(grd_dataset_open(ctx, "npz", spec_of("file=%/short.npz mmap=true"), &d), GRD_ERR_FORMAT);
 }

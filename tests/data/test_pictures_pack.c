@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { HEAD = 112, ENTRY = 24, PICTURES = 3 };
 
@@ -265,8 +266,8 @@ static void the_pictures_of_msrc_come_out_as_they_went_in(void **state)
     grd_dataset *plain, *packed;
     if (!real)
         skip();
-    snprintf(spec, sizeof spec, "list=%s/{part}.txt part=val columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt"
-                                " void=0", real);
+    snprintf(spec, sizeof spec,
+             "list=%s/{part}.txt part=val columns=image image=images/{}.jpg mask=labels/{}.png classes=classes.txt void=0", real);
     snprintf(more, sizeof more, "%s cache=packed cache_file=%s/{part}.pack", spec, dir);
     ok(ctx, grd_dataset_open(ctx, "file_list", spec, &plain));
     for (int k = 0; k < 2; k++) {
@@ -328,6 +329,54 @@ static void a_flipped_byte_anywhere_is_found(void **state)
         else
             expect(at + 1 == whole.size ? "/pack: damaged at 2.png: packing" : "/pack: damaged at ");
         whole.data[at] ^= 0x20;
+    }
+    free(whole.data);
+}
+
+static void put_number(bytes *b, size_t at, uint32_t number) { memcpy(b->data + at, &number, sizeof number); }
+
+/* All checksums made right again: what the file then says is looked at all the same. */
+static void seal(bytes *b)
+{
+    size_t at = HEAD + PICTURES * ENTRY;
+    for (size_t i = 0; i < PICTURES; i++) {
+        const size_t size = (5 + i) * 4 * 4; /* a mask's byte and three of a picture */
+        put_number(b, HEAD + i * ENTRY + 16, (uint32_t)crc32(0, b->data + at, (uInt)size));
+        at += size;
+    }
+    put_number(b, HEAD - 8, (uint32_t)crc32(0, b->data + HEAD, PICTURES * ENTRY));
+    put_number(b, HEAD - 4, (uint32_t)crc32(0, b->data, HEAD - 4));
+}
+
+static void a_file_that_lies_with_right_checksums_is_not_believed(void **state)
+{
+    (void)state;
+    static const struct { size_t at; uint32_t number; const char *sentence; } lie[] = {
+        { HEAD + PICTURES * ENTRY, 3, "damaged at 0.png" },       /* label 2 of 2 classes */
+        { HEAD + 8, 1 << 20, "its index is wrong at 0.png" },     /* a height beyond the file */
+        { HEAD + 8, 0, "its index is wrong at 0.png" },
+        { HEAD + 8, UINT32_MAX, "its index is wrong at 0.png" },
+        { HEAD + ENTRY, 8, "its index is wrong at 1.png" },       /* begins in the head */
+        { HEAD + ENTRY + 4, 1, "its index is wrong at 1.png" },   /* or far away */
+        { HEAD + 2 * ENTRY, 0, "longer than its samples" },       /* not there */
+        { 16, 4, "damaged in its head" },                         /* samples */
+        { 32, 4, "damaged in its head" },                         /* channels */
+        { 36, 4, "damaged in its head" },                         /* bytes of a label */
+    };
+    write_set();
+    expect("packing");
+    bytes whole = read_pack();
+    seal(&whole);
+    put(dir, "pack", whole, whole.size);
+    expect(""); /* these are the right ones */
+    for (size_t i = 0; i < sizeof lie / sizeof *lie; i++) {
+        bytes b = { malloc(whole.size), whole.size };
+        memcpy(b.data, whole.data, whole.size);
+        put_number(&b, lie[i].at, lie[i].number);
+        seal(&b);
+        put(dir, "pack", b, b.size);
+        expect(lie[i].sentence);
+        free(b.data);
     }
     free(whole.data);
 }
@@ -484,6 +533,7 @@ int main(void)
         ONE(the_pictures_of_msrc_come_out_as_they_went_in),
         ONE(a_file_cut_off_anywhere_is_made_anew),
         ONE(a_flipped_byte_anywhere_is_found),
+        ONE(a_file_that_lies_with_right_checksums_is_not_believed),
         ONE(somebody_elses_file_is_left_alone),
         ONE(another_picture_or_option_makes_it_anew),
         ONE(options_that_do_not_fit_say_so),

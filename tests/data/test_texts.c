@@ -442,8 +442,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_line_becomes_ids_and_a_class), TEST(a_vocabulary_is_saved_and_read_back), TEST(folders_are_classes_and_files_texts),
-        TEST(folders_that_do_not_fit_are_named), TEST(translations_keep_a_vocabulary_for_each_side), TEST(reviews_are_those_of_the_course),
+        TEST(a_line_becomes_ids_and_a_class), TEST(a_vocabulary_is_saved_and_read_back),
+        TEST(folders_are_classes_and_files_texts), TEST(folders_that_do_not_fit_are_named),
+        TEST(translations_keep_a_vocabulary_for_each_side), TEST(reviews_are_those_of_the_course),
         TEST(windows_are_followed_by_their_next_token), TEST(parts_of_a_text_follow_each_other),
         TEST(a_line_is_a_sample_between_two_marks), TEST(real_texts_have_their_known_sizes), TEST(translations_go_line_by_line),
         TEST(what_does_not_fit_is_refused_with_a_sentence), TEST(refused_allocations_leak_and_crash_nothing),
