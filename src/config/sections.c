@@ -74,6 +74,8 @@ static const grd_option train_options[] = {
     GRD_REAL_OFF(grd_train_section, clip_norm, 2, 0, 1e9, "largest L2 norm of the whole gradient"),
     GRD_REAL_OFF(grd_train_section, clip_value, 0, 0, 1e9, "then each element into -v..v"),
     GRD_INT(grd_train_section, accumulate, 1, 1, 1e6, "batches a step"),
+    GRD_INT(grd_train_section, steps_per_epoch, 0, 0, 1e15,
+            "an epoch is so many steps, the next one goes on from there, and data that end begin anew; 0: a pass over the data"),
     GRD_REAL_OFF(grd_train_section, ema, 0, 0, 0.999999,
                  "decay of a moving average of the weights, 0.999: it is what is validated, saved as best, tested and taken by later stages"),
     GRD_REAL_OFF(grd_train_section, checkpoint_seconds, 60, 0, 1e9, "save in the middle of an epoch, this often at most"),

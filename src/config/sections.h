@@ -50,7 +50,7 @@ enum { GRD_DEBUG_NONE, GRD_DEBUG_NAN, GRD_DEBUG_CHECK, GRD_DEBUG_NOREUSE, GRD_DE
 
 typedef struct grd_train_section {
     double clip_norm, clip_value;
-    int64_t accumulate;
+    int64_t accumulate, steps_per_epoch;
     double ema;
     double checkpoint_seconds;
     int debug;

@@ -72,6 +72,7 @@ static grd_trainer_opts trainer_opts(grd_stage *s, const grd_stage_data *data, c
         .batch = s->run.batch,
         .eval_batch = s->run.eval_batch,
         .accumulate = s->train.accumulate,
+        .steps_per_epoch = s->train.steps_per_epoch,
         .clip_norm = s->train.clip_norm > 0 ? s->train.clip_norm : GRD_OFF,
         .clip_value = s->train.clip_value > 0 ? s->train.clip_value : GRD_OFF,
         .ema = s->train.ema > 0 ? s->train.ema : GRD_OFF,

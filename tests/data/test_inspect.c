@@ -115,7 +115,8 @@ static const grd_source pictures = { "planted",      "pictures with faults",
                                      open_pictures,  count_pictures,
                                      picture_fields, get_picture,
                                      NULL,           NULL,
-                                     name_picture,   NULL };
+                                     name_picture,   NULL,
+                                     NULL };
 
 static grd_status check_pictures(grd_ctx *ctx, bool wrong, grd_report **report)
 {
@@ -389,7 +390,7 @@ static grd_status get_text(const void *state, int64_t i, grd_sample *out)
 }
 
 static const grd_source texts = { "texts", "words", fault_options, sizeof(faults), open_pictures, count_pictures,
-                                  text_fields, get_text, NULL, NULL, NULL, NULL };
+                                  text_fields, get_text, NULL, NULL, NULL, NULL, NULL };
 
 static void changed_labels_of_texts_are_suspects(void **state)
 {
