@@ -260,11 +260,13 @@ typedef struct grd_loader_opts {
     int rank, ranks;       /* of several processes, this one takes every ranks-th sample from rank on; 0 ranks = one. Each gets equally
                               many: the first ones of the order fill up at its end */
     int on_error;          /* GRD_ERRORS_*: a sample that cannot be read ends the batch, or is left out and counted */
+    int64_t shuffle_buffer; /* a stream that is shuffled needs it: so many samples are read ahead, in all, to be put in random order */
 } grd_loader_opts;
 
 /* Of a stream: its shards are dealt out to lanes, at most 16: lane k reads shard k, k + lanes, ... one after the other and gives
  * batches of its samples; only its last one may be short. The epoch is the first batch of each lane in turn, the second of each,
- * and so on, lanes that have ended left out. So batches depend on the data, options, seed and epoch alone, as always; at most one
+ * and so on, lanes that have ended left out. With `shuffle` shards are dealt in random order, and each lane reads its share of
+ * shuffle_buffer samples ahead and gives them in random order, before it reads the next ones. So batches depend on the data, options, seed and epoch alone, as always; at most one
  * worker a lane is at work.
  *
  * All threads are started here and all memory is allocated; epochs allocate nothing, but that buffers of fields that vary grow to

@@ -116,6 +116,7 @@ typedef struct grd_trainer_opts {
     int workers;                  /* loader threads, 0 */
     bool no_shuffle, drop_last;
     int sampler;                  /* as grd_loader_opts.sampler; plain, balanced or bucketed */
+    int64_t shuffle_buffer;       /* as grd_loader_opts.shuffle_buffer, of a stream: 1000 */
     int64_t pad_multiple;         /* as grd_loader_opts.pad_multiple */
     int on_error;                 /* as grd_loader_opts.on_error */
     uint64_t seed;                /* 0 = the context's */

@@ -487,6 +487,7 @@ grd_status grd_pipeline_loader(grd_pipeline *p, const char *stage_name, grd_load
     *opts = (grd_loader_opts){ .batch = stage->run.batch, .shuffle = !s->no_shuffle, .drop_last = s->drop_last,
                                .workers = (int)s->workers, .seed = (uint64_t)stage->run.seed,
                                .sampler = grd_sampler_choices[s->sampler], .pad_multiple = s->pad_multiple,
-                               .on_error = s->on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP };
+                               .on_error = s->on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP,
+                               .shuffle_buffer = s->shuffle_buffer };
     return GRD_OK;
 }

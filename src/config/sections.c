@@ -40,6 +40,7 @@ static const grd_option data_options[] = {
     GRD_INT(grd_data_section, num_samples, 0, 0, 1e12, "only so many samples of train, drawn by seed (of a train that val was split from: the first); 0: all"),
     GRD_INT(grd_data_section, overfit, 0, 0, 1e12, "train and choose by the same few samples, without augment: a loss that goes to 0 shows that the pipeline learns"),
     GRD_FLAG_ON(grd_data_section, shuffle, "a new order in every epoch"),
+    GRD_INT(grd_data_section, shuffle_buffer, 1000, 1, 1e9, "of a stream: samples that are read ahead and put in random order"),
     GRD_FLAG(grd_data_section, drop_last, "leave out the last batch if it is short"),
     GRD_INT(grd_data_section, workers, 0, 0, 64, "threads that load; 0: samples are made in the training thread"),
     GRD_ENUM(grd_data_section, sampler, 0, "plain|balanced|bucketed",

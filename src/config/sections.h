@@ -25,6 +25,7 @@ typedef struct grd_data_section {
     int order;
     int64_t num_samples, overfit;
     bool no_shuffle, drop_last;
+    int64_t shuffle_buffer;
     int64_t workers, pad_multiple;
     int sampler, on_error;
 } grd_data_section;

@@ -80,6 +80,7 @@ static grd_trainer_opts trainer_opts(grd_stage *s, const grd_stage_data *data, c
         .no_shuffle = s->data.no_shuffle,
         .drop_last = s->data.drop_last,
         .sampler = grd_sampler_choices[s->data.sampler],
+        .shuffle_buffer = s->data.shuffle_buffer,
         .pad_multiple = s->data.pad_multiple,
         .on_error = s->data.on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP,
         .seed = (uint64_t)s->run.seed,

@@ -37,6 +37,8 @@ typedef struct grd_worker {
  * ended may have got one more; it stays empty and the caller passes over it. */
 typedef struct grd_lanes {
     int n;
+    int64_t *order;      /* of shards, if they are shuffled */
+    int64_t buffer;      /* samples of each lane's block; 0: not shuffled */
     struct {
         grd_lane lane;   /* of the worker that is filling a slot from it */
         bool busy, ended;
@@ -82,10 +84,9 @@ struct grd_loader {
 
 /* loader_fill.c: the next free row of a slot is made in place where that can be; then it is taken over. */
 void grd_slot_clear(grd_slot *slot);
-void grd_slot_aim(grd_loader *loader, grd_worker *worker, grd_slot *slot);
-grd_status grd_slot_take(grd_loader *loader, grd_worker *worker, grd_slot *slot, int64_t index);
-/* What became of sample, made with `status`: taken, left out, or the batch's failure. */
-grd_status grd_slot_settle(grd_loader *loader, grd_worker *worker, grd_slot *slot, int64_t index, grd_status status);
+void grd_slot_aim(const grd_loader *loader, const grd_slot *slot, grd_sample *sample);
+/* What became of a sample, made with `status`: it is taken, left out, or the batch's failure (the message is the sample's). */
+grd_status grd_slot_settle(const grd_loader *loader, grd_slot *slot, grd_sample *sample, int64_t index, grd_status status);
 /* Puts fields that vary side by side, then changes the whole batch by transforms with the key's `row`. */
 grd_status grd_slot_finish(grd_loader *loader, grd_worker *worker, grd_slot *slot, uint64_t row);
 /* Batch `number` of a set. */

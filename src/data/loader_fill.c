@@ -12,20 +12,19 @@ static char *row_of(const grd_loader *l, const grd_slot *s, int f)
     return (char *)s->batch.data[f] + (size_t)s->batch.n * l->data->bytes[f];
 }
 
-void grd_slot_aim(grd_loader *l, grd_worker *w, grd_slot *s)
+void grd_slot_aim(const grd_loader *l, const grd_slot *s, grd_sample *sample)
 {
-    grd_sample_memory *m = w->sample->memory;
-    for (int f = 0; f < w->sample->n; f++) {
+    grd_sample_memory *m = sample->memory;
+    for (int f = 0; f < sample->n; f++) {
         char *to = row_of(l, s, f);
         m->place[f] = l->in_place[f] ? to : NULL;
         m->last[f] = !s->stack[f].field ? to : NULL;
     }
 }
 
-grd_status grd_slot_take(grd_loader *l, grd_worker *w, grd_slot *s, int64_t index)
+static grd_status take(const grd_loader *l, grd_slot *s, grd_sample *sample, int64_t index)
 {
     const grd_dataset *d = l->data;
-    grd_sample *sample = w->sample;
     s->index[s->batch.n] = index;
     for (int f = 0; f < sample->n; f++) {
         char *to = row_of(l, s, f);
@@ -40,14 +39,14 @@ grd_status grd_slot_take(grd_loader *l, grd_worker *w, grd_slot *s, int64_t inde
     return GRD_OK;
 }
 
-grd_status grd_slot_settle(grd_loader *l, grd_worker *w, grd_slot *s, int64_t index, grd_status status)
+grd_status grd_slot_settle(const grd_loader *l, grd_slot *s, grd_sample *sample, int64_t index, grd_status status)
 {
     if (status == GRD_OK)
-        return grd_slot_take(l, w, s, index);
+        return take(l, s, sample, index);
     if (!l->skip || status == GRD_ERR_MEMORY)
         return status;
     s->batch.skipped++;
-    memcpy(s->error, w->sample->error, sizeof s->error);
+    memcpy(s->error, sample->error, sizeof s->error);
     return GRD_OK;
 }
 
@@ -95,8 +94,9 @@ grd_status grd_slot_fill(grd_loader *l, grd_worker *w, grd_slot *s, int64_t numb
     for (int64_t r = 0; r < n && !atomic_load_explicit(&l->drop, memory_order_relaxed); r++) {
         const int64_t i = grd_sampler_at(&l->sampler, first + r);
         const grd_key key = { grd_hash(l->seed, "transform"), (uint64_t)l->epoch, (uint64_t)i };
-        grd_slot_aim(l, w, s);
-        GRD_TRY(grd_slot_settle(l, w, s, grd_dataset_index(l->data, i), grd_dataset_get(l->data, i, &key, w->sample)));
+        grd_slot_aim(l, s, w->sample);
+        grd_status status = grd_dataset_get(l->data, i, &key, w->sample);
+        GRD_TRY(grd_slot_settle(l, s, w->sample, grd_dataset_index(l->data, i), status));
     }
     return grd_slot_finish(l, w, s, (uint64_t)number);
 }

@@ -11,14 +11,29 @@ static grd_status check(const grd_loader *l, const grd_loader_opts *o)
 {
     const char *name = l->data->source->row->name;
     grd_host *host = &l->ctx->host;
-    if (o->shuffle)
-        return grd_fail(host, GRD_ERR_ARG, "loader: %s is a stream: its samples come in its own order; switch shuffle off", name);
+    if (o->shuffle && o->shuffle_buffer < 1)
+        return grd_fail(host, GRD_ERR_ARG,
+                        "loader: %s is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle off", name);
     if (o->sampler != GRD_SAMPLER_PLAIN)
         return grd_fail(host, GRD_ERR_ARG, "loader: %s is a stream: of the samplers only plain can be used", name);
     if (o->ranks > 1)
         return grd_fail(host, GRD_ERR_ARG, "loader: %s is a stream: it cannot be shared out among %d ranks", name, o->ranks);
     if (l->data->source->shards == 0)
         return grd_fail(host, GRD_ERR_ARG, "loader: %s has no shards", name);
+    return GRD_OK;
+}
+
+static grd_status open_shuffle(grd_loader *l, int64_t buffer)
+{
+    grd_lanes *a = l->lanes;
+    a->buffer = (buffer - 1) / a->n + 1;
+    a->order = GRD_NEW_N(&l->ctx->host, int64_t, l->data->source->shards);
+    if (!a->order || a->buffer > (int64_t)GRD_MAX_SAMPLES)
+        return a->order ? grd_fail(&l->ctx->host, GRD_ERR_ARG, "loader: shuffle_buffer %lld is too large", (long long)buffer) : GRD_ERR_MEMORY;
+    for (int k = 0; k < a->n; k++) {
+        a->item[k].lane.order = a->order;
+        GRD_TRY(grd_lane_shuffle(&a->item[k].lane, a->buffer));
+    }
     return GRD_OK;
 }
 
@@ -32,19 +47,33 @@ grd_status grd_lanes_open(grd_loader *l, const grd_loader_opts *o)
     l->lanes->n = shards < GRD_MAX_LANES ? (int)shards : GRD_MAX_LANES;
     for (int k = 0; k < l->lanes->n; k++)
         l->lanes->item[k].lane = (grd_lane){ .data = l->data, .step = l->lanes->n };
-    return GRD_OK;
+    return o->shuffle ? open_shuffle(l, o->shuffle_buffer) : GRD_OK;
 }
 
 void grd_lanes_close(grd_loader *l)
 {
-    for (int k = 0; l->lanes && k < l->lanes->n; k++)
+    if (!l->lanes)
+        return;
+    for (int k = 0; k < l->lanes->n; k++)
         grd_lane_close(&l->lanes->item[k].lane);
+    grd_free(&l->ctx->host, l->lanes->order);
     grd_free(&l->ctx->host, l->lanes);
+}
+
+/* The order of shards in the epoch. */
+static void shuffle_shards(grd_loader *l)
+{
+    const int64_t n = l->lanes->order ? l->data->source->shards : 0;
+    const grd_key key = { grd_hash(l->seed, "shards"), (uint64_t)l->epoch, 0 };
+    for (int64_t i = 0; i < n; i++)
+        l->lanes->order[i] = i;
+    grd_shuffle(&key, l->lanes->order, n);
 }
 
 void grd_lanes_start(grd_loader *l)
 {
     grd_lanes *a = l->lanes;
+    shuffle_shards(l);
     for (int k = 0; k < a->n; k++) {
         grd_lane_start(&a->item[k].lane, l->seed, l->epoch, k);
         a->item[k].behind = (grd_position){ .turn = k };
@@ -105,19 +134,29 @@ void grd_lanes_given(grd_loader *l, grd_slot *s)
 
 /* ---- one batch ---- */
 
-static grd_status read_rows(grd_loader *l, grd_worker *w, grd_slot *s, bool *end)
+/* The lane's next sample into the batch. The message of a failure is in the worker's sample. */
+static grd_status read_row(const grd_loader *l, grd_worker *w, grd_slot *s, bool *end)
 {
     grd_lane *lane = &l->lanes->item[s->lane].lane;
-    while (s->batch.n + s->batch.skipped < l->batch && !atomic_load_explicit(&l->drop, memory_order_relaxed)) {
-        int64_t place;
-        grd_slot_aim(l, w, s);
-        grd_status status = grd_lane_next(lane, w->sample, &place, end);
-        if (*end)
-            break;
-        if (status != GRD_OK && lane->broken)
-            return status; /* more than a sample is lost: never passed over */
-        GRD_TRY(grd_slot_settle(l, w, s, place, status));
-    }
+    grd_lane_sample next;
+    grd_slot_aim(l, s, w->sample);
+    GRD_TRY(grd_lane_next(lane, w->sample, &next, end));
+    if (*end)
+        return GRD_OK;
+    if (next.sample != w->sample)
+        grd_slot_aim(l, s, next.sample);
+    grd_status status = next.status == GRD_OK ? grd_lane_complete(lane, &next) : next.status;
+    if (!next.broken) /* if it is, more than a sample is lost: never passed over */
+        status = grd_slot_settle(l, s, next.sample, next.place, status);
+    if (status != GRD_OK && next.sample != w->sample)
+        memcpy(w->sample->error, next.sample->error, sizeof w->sample->error);
+    return status;
+}
+
+static grd_status read_rows(grd_loader *l, grd_worker *w, grd_slot *s, bool *end)
+{
+    while (!*end && s->batch.n + s->batch.skipped < l->batch && !atomic_load_explicit(&l->drop, memory_order_relaxed))
+        GRD_TRY(read_row(l, w, s, end));
     return GRD_OK;
 }
 
@@ -136,6 +175,16 @@ grd_status grd_lanes_fill(grd_loader *l, grd_worker *w, grd_slot *s)
 
 /* ---- the place as text ---- */
 
+enum { HEAD = 400 };
+
+/* What must be the same in a loader that goes on. Returns its length. */
+static int head_text(const grd_loader *l, char head[HEAD])
+{
+    return snprintf(head, HEAD, "stream %.200s shards %lld lanes %d batch %lld seed %llu shuffle %lld", l->data->source->row->name,
+                    (long long)l->data->source->shards, l->lanes->n, (long long)l->batch, (unsigned long long)l->seed,
+                    (long long)l->lanes->buffer);
+}
+
 /* The rest of a text that is being written, as snprintf leaves it. */
 #define PUT(...) at += snprintf((size_t)at < size ? text + at : NULL, (size_t)at < size ? size - (size_t)at : 0, __VA_ARGS__)
 
@@ -143,12 +192,12 @@ int grd_lanes_save(const grd_loader *l, char *text, size_t size)
 {
     const grd_lanes *a = l->lanes;
     int at = 0;
-    PUT("stream %s shards %lld lanes %d batch %lld seed %llu epoch %lld batches %lld samples %lld round %lld lane %d",
-        l->data->source->row->name, (long long)l->data->source->shards, a->n, (long long)l->batch, (unsigned long long)l->seed,
-        (long long)l->epoch, (long long)a->batches, (long long)a->samples, (long long)a->given_round, a->given);
+    char head[HEAD];
+    head_text(l, head);
+    PUT("%s epoch %lld batches %lld samples %lld round %lld lane %d", head, (long long)l->epoch, (long long)a->batches, (long long)a->samples, (long long)a->given_round, a->given);
     for (int k = 0; k < a->n; k++) {
         const grd_position *p = &a->item[k].behind;
-        PUT(" | %lld %lld %s", (long long)p->turn, (long long)p->place, p->text[0] ? p->text : "-");
+        PUT(" | %lld %lld %s %lld", (long long)p->turn, (long long)p->place, p->text[0] ? p->text : "-", (long long)p->taken);
     }
     return at;
 }
@@ -178,13 +227,11 @@ static bool take_number(const char **text, const char *key, int64_t *number)
     return true;
 }
 
-/* The head that another loader wrote must be what this one would write. */
 static bool take_head(const grd_loader *l, const char **text)
 {
-    char head[400];
-    int n = snprintf(head, sizeof head, "stream %s shards %lld lanes %d batch %lld seed %llu", l->data->source->row->name,
-                     (long long)l->data->source->shards, l->lanes->n, (long long)l->batch, (unsigned long long)l->seed);
-    if (n < 0 || n >= (int)sizeof head || strncmp(*text, head, (size_t)n) != 0 || (*text)[n] != ' ')
+    char head[HEAD];
+    const size_t n = (size_t)head_text(l, head);
+    if (strncmp(*text, head, n) != 0 || (*text)[n] != ' ')
         return false;
     *text += n;
     return true;
@@ -195,10 +242,11 @@ static bool take_position(const grd_loader *l, const char **text, int k, grd_pos
     char bar[GRD_POSITION];
     const int64_t shards = l->data->source->shards, n = l->lanes->n;
     bool good = take_word(text, bar) && strcmp(bar, "|") == 0 && take_number(text, NULL, &p->turn) &&
-                take_number(text, NULL, &p->place) && take_word(text, p->text);
+                take_number(text, NULL, &p->place) && take_word(text, p->text) && take_number(text, NULL, &p->taken);
     if (good && strcmp(p->text, "-") == 0)
         p->text[0] = 0;
-    return good && p->turn % n == k && p->turn < shards + n && (p->turn < shards || p->place == 0);
+    return good && p->turn % n == k && p->turn < shards + n && p->taken <= l->lanes->buffer &&
+           (p->turn < shards || (p->place == 0 && p->taken == 0));
 }
 
 static bool take_place(grd_loader *l, const char *text)
@@ -221,11 +269,11 @@ grd_status grd_lanes_restore(grd_loader *l, const char *text)
 {
     grd_lanes *a = l->lanes;
     grd_host *host = &l->ctx->host;
+    char head[HEAD];
+    head_text(l, head);
     if (!take_place(l, text))
-        return grd_fail(host, GRD_ERR_FORMAT,
-                        "loader: \"%.100s\" is no place in this stream (%s, %lld shards, batch %lld, seed %llu)", text,
-                        l->data->source->row->name, (long long)l->data->source->shards, (long long)l->batch,
-                        (unsigned long long)l->seed);
+        return grd_fail(host, GRD_ERR_FORMAT, "loader: \"%.200s\" is no place in this stream (%s)", text, head);
+    shuffle_shards(l);
     for (int k = 0; k < a->n; k++) {
         grd_sample *sample = l->workers[0].sample;
         grd_lane_start(&a->item[k].lane, l->seed, l->epoch, k);

@@ -52,6 +52,7 @@ static grd_status resolve(grd_trainer *t, const grd_trainer_opts *opts)
     o->clip_norm = real_or(o->clip_norm, 2);
     o->clip_value = real_or(o->clip_value, 0);
     o->ema = real_or(o->ema, 0);
+    o->shuffle_buffer = int_or(o->shuffle_buffer, 1000);
     o->patience = int_or(o->patience, 10);
     o->seed = o->seed ? o->seed : t->ctx->seed;
     GRD_TRY(check(t, "epochs", (double)o->epochs, 1));
@@ -108,7 +109,8 @@ static grd_status open_data(grd_trainer *t)
                         (long long)length, (long long)o->batch);
     GRD_TRY(grd_feed_init(&t->feed, t->model, o->train, o->stage, &t->compile.loss, 1));
     grd_loader_opts loader = { .batch = o->batch, .shuffle = !o->no_shuffle, .drop_last = o->drop_last, .workers = o->workers,
-                               .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error };
+                               .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error,
+                               .shuffle_buffer = o->shuffle_buffer };
     GRD_TRY(grd_loader_new(t->ctx, o->train, &loader, &t->loader));
     t->now.batches = grd_loader_batches(t->loader);
     if (!o->steps_per_epoch)

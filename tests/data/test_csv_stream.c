@@ -205,7 +205,7 @@ static void bad_options_are_refused_with_a_sentence(void **state)
     static const char *const places[] = { "1:2", "-1:1:1", "9999:1:1", "0:1:7", "0:1:1x", "6:2:2" };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char text[300];
-        snprintf(text, sizeof text, "stream csv_stream shards 1 lanes 1 batch 1 seed 0 epoch 0 batches 1 samples 1 round 1 lane 0 | 0 1 %s",
+        snprintf(text, sizeof text, "stream csv_stream shards 1 lanes 1 batch 1 seed 0 shuffle 0 epoch 0 batches 1 samples 1 round 1 lane 0 | 0 1 %s 0",
                  places[i]);
         assert_int_not_equal(grd_loader_restore(l, text), GRD_OK);
         assert_non_null(strstr(grd_error(ctx), "loader: csv_stream: shard 0 ("));

@@ -368,8 +368,8 @@ static void workers_0_1_3_8_give_identical_batches(void **state)
     static const int workers[] = { 1, 3, 8 };
     for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
         const grd_dataset *d = shaken(open_stream("tape", specs[s]));
-        for (int skip = 0; skip < 2; skip++) {
-            grd_loader_opts o = { .batch = 7, .seed = 5, .on_error = skip ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP };
+        for (int k = 0; k < 4; k++) {
+            grd_loader_opts o = { .batch = 7, .seed = 5, .on_error = k % 2, .shuffle = k / 2, .shuffle_buffer = 60 };
             text expected = epochs(d, &o, 2);
             for (int w = 0; w < 3; w++) {
                 o.workers = workers[w];
@@ -404,6 +404,36 @@ static void seed_epoch_shard_and_place_make_the_random_numbers(void **state)
         for (int k = 0; k < 12; k += 2)
             assert_true((i == k || seen[0][i] != seen[0][k]) && seen[0][i] != seen[1][k] && seen[0][i] != seen[2][k]);
     assert_true(seen[0][1] != seen[1][1] && seen[0][1] != seen[2][1] && seen[0][1] != seen[0][7]); /* the source's own */
+}
+
+static void shuffled_each_sample_comes_once_in_an_order_of_seed_and_epoch(void **state)
+{
+    (void)state;
+    static const int shard[] = { 40, 3, 0, 65, 17 };
+    grd_dataset *d = open_stream("tape", "shard=40,3,0,65,17");
+    int64_t order[4][125];
+    const struct { uint64_t seed; int64_t epoch; } runs[4] = { { 1, 0 }, { 1, 1 }, { 2, 0 }, { 1, 0 } };
+    for (int r = 0; r < 4; r++) {
+        grd_loader *l = loader(d, &(grd_loader_opts){ .batch = 4, .seed = runs[r].seed, .shuffle = true, .shuffle_buffer = 100, .workers = r });
+        const grd_batch *b;
+        int64_t n = 0, ordered = 0;
+        bool seen[5][65] = { { false } };
+        ok(ctx, grd_loader_start(l, runs[r].epoch, 0));
+        while (grd_loader_next(l, &b) == GRD_OK && b)
+            for (int64_t i = 0; i < b->n; i++) {
+                const int x = (int)((const float *)b->data[0])[2 * i];
+                assert_true(x / 1000 < 5 && x % 1000 < shard[x / 1000] && !seen[x / 1000][x % 1000]);
+                assert_int_equal(b->index[i], x % 1000);
+                seen[x / 1000][x % 1000] = true;
+                ordered += i > 0 && b->index[i] == b->index[i - 1] + 1;
+                order[r][n++] = x;
+            }
+        assert_int_equal(n, 125);
+        assert_true(ordered < 20);
+    }
+    assert_memory_equal(order[0], order[3], sizeof order[0]);
+    assert_memory_not_equal(order[0], order[1], sizeof order[0]);
+    assert_memory_not_equal(order[0], order[2], sizeof order[0]);
 }
 
 /* After each batch: save, restore in another loader, the rest is the same. */
@@ -446,6 +476,13 @@ static void restored_after_any_batch_the_rest_is_the_same(void **state)
         check_restoring("tape", "shard=9,11,3 torn=6", &o, 2);
         check_restoring("tape", "shard=3,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,3,2,9,0,0,5", &o, 2);
         check_restoring("forgetful", "shard=9,0,2,8 bad=5", &o, 3 - workers);
+        o.shuffle = true;
+        o.shuffle_buffer = 30;
+        check_restoring("tape", "shard=9,0,2,8,21 bad=5", &o, 3 - workers);
+        check_restoring("tape", "shard=9,11,3 torn=6", &o, 2);
+        check_restoring("forgetful", "shard=9,0,2,28,17 bad=5", &o, 3 - workers);
+        check_restoring("tape", "shard=3,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,3,2,9,0,0,5", &o, 2);
+        o.shuffle = false;
         o.on_error = GRD_ERRORS_SKIP;
         check_restoring("tape", "shard=9,0,2,8 bad=5", &o, 0);
         o.drop_last = true;
@@ -486,33 +523,40 @@ static void what_is_no_place_is_refused(void **state)
     ok(ctx, grd_loader_start(l, 4, 0));
     ok(ctx, grd_loader_next(l, &b));
     int n = grd_loader_save(l, place, sizeof place);
-    assert_string_equal(place, "stream tape shards 2 lanes 2 batch 2 seed 3 epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 | 1 0 -");
+    assert_string_equal(place, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 0 | 1 0 - 0");
     char small[20];
     assert_int_equal(grd_loader_save(l, small, sizeof small), n);
     assert_memory_equal(small, place, 19);
     assert_int_equal(grd_loader_save(l, NULL, 0), n);
-    static const char *const no_place = "is no place in this stream (tape, 2 shards, batch 2, seed 3)";
+    static const char *const no_place = "is no place in this stream (stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0)";
     for (int k = 0; k < n; k++) { /* cut off anywhere */
         snprintf(bad, sizeof bad, "%.*s", k, place);
         fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
     }
     static const char *const tails[] = {
-        "epoch 4 batches 1 samples 2 round 0 lane 2 | 0 2 at:2 | 1 0 -",  "epoch 4 batches 1 samples 2 round 0 lane 1 | 1 2 at:2 | 0 0 -",
-        "epoch 4 batches 1 samples 2 round 0 lane 1 | 4 0 - | 1 0 -",     "epoch 4 batches 1 samples 2 round 0 lane 1 | 2 7 - | 1 0 -",
-        "epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 | 1 0 - x", "epoch -4 batches 1 samples 2 round 0 lane 1 | 0 2 - | 1 0 -",
-        "epoch 4 batches 1 samples 2 round 9999999999999999999 lane 1 | 0 2 - | 1 0 -",
+        "epoch 4 batches 1 samples 2 round 0 lane 2 | 0 2 at:2 0 | 1 0 - 0",  "epoch 4 batches 1 samples 2 round 0 lane 1 | 1 2 at:2 0 | 0 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 4 0 - 0 | 1 0 - 0",     "epoch 4 batches 1 samples 2 round 0 lane 1 | 2 7 - 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 0 | 1 0 - 0 x", "epoch -4 batches 1 samples 2 round 0 lane 1 | 0 2 - 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 9999999999999999999 lane 1 | 0 2 - 0 | 1 0 - 0",
     };
     for (size_t k = 0; k < sizeof tails / sizeof *tails; k++) {
-        snprintf(bad, sizeof bad, "stream tape shards 2 lanes 2 batch 2 seed 3 %s", tails[k]);
+        snprintf(bad, sizeof bad, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 %s", tails[k]);
         fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
         fails(ctx, GRD_ERR_ARG, "grd_loader_start comes before", grd_loader_next(l, &b));
     }
-    fails(ctx, GRD_ERR_FORMAT, "batch 3, seed 3)", grd_loader_restore(loader(d, &(grd_loader_opts){ .batch = 3, .seed = 3 }), place));
-    const char *head = "stream tape shards 2 lanes 2 batch 2 seed 3 epoch 4 batches 1 samples 2 round 0 lane 1";
-    snprintf(bad, sizeof bad, "%s | 0 2 at:77 | 1 0 -", head);
+    fails(ctx, GRD_ERR_FORMAT, "batch 3 seed 3 shuffle 0)", grd_loader_restore(loader(d, &(grd_loader_opts){ .batch = 3, .seed = 3 }), place));
+    const char *head = "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 epoch 4 batches 1 samples 2 round 0 lane 1";
+    snprintf(bad, sizeof bad, "%s | 0 2 at:77 0 | 1 0 - 0", head);
     fails(ctx, GRD_ERR_FORMAT, "loader: tape: shard 0 (reel 0), sample 2: position \"at:77\", expected at:NUMBER", grd_loader_restore(l, bad));
-    snprintf(bad, sizeof bad, "%s | 0 2 - | 1 6 -", head);
+    snprintf(bad, sizeof bad, "%s | 0 2 - 0 | 1 6 - 0", head);
     fails(ctx, GRD_ERR_DATA, "loader: tape: shard 1 has 5 samples, expected at least 6: the data have changed", grd_loader_restore(l, bad));
+    snprintf(bad, sizeof bad, "%s | 0 2 at:2 1 | 1 0 - 0", head); /* of a block, and there is none */
+    fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
+    grd_loader *shuffled = loader(d, &(grd_loader_opts){ .batch = 2, .seed = 3, .shuffle = true, .shuffle_buffer = 16 });
+    fails(ctx, GRD_ERR_FORMAT, "seed 3 shuffle 8)", grd_loader_restore(shuffled, place));
+    fails(ctx, GRD_ERR_DATA, "loader: tape: 7 samples to be shuffled, expected at least 8: the data have changed",
+          grd_loader_restore(shuffled, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 8 epoch 4 batches 1 samples 2 round 0 lane 1 "
+                                       "| 0 2 at:2 8 | 1 0 - 0"));
     ok(ctx, grd_loader_restore(l, place)); /* and all is well again */
     ok(ctx, grd_loader_next(l, &b));
     assert_int_equal(b->number, 1);
@@ -617,6 +661,12 @@ static void a_broken_shard_is_never_passed_over_in_silence(void **state)
     const grd_batch *b;
     ok(ctx, grd_loader_start(l, 0, 0));
     fails(ctx, GRD_ERR_ARG, "tape: shard 0: its position is not 1 to 119 visible ASCII characters", grd_loader_next(l, &b));
+    l = loader(open_stream("tape", "shard=9 position=1"), &(grd_loader_opts){ .batch = 4, .shuffle = true, .shuffle_buffer = 4 });
+    ok(ctx, grd_loader_start(l, 0, 0));
+    for (int k = 0; k < 2; k++)
+        fails(ctx, GRD_ERR_ARG, "visible ASCII characters", grd_loader_next(l, &b));
+    ok(ctx, grd_loader_next(l, &b)); /* and no more */
+    assert_null(b);
     l = loader(open_stream("tape", "shard=9 position=2"), &(grd_loader_opts){ .batch = 4 });
     ok(ctx, grd_loader_start(l, 0, 0));
     fails(ctx, GRD_ERR_ARG, "visible ASCII characters", grd_loader_next(l, &b));
@@ -639,7 +689,7 @@ static void what_needs_numbers_is_refused_with_a_sentence(void **state)
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_named(d, &name, 1, false, NULL, out));
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_relabel(d, &name, &label, 1, NULL, out));
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_transform(d, "impute median field=x", out));
-    fails(ctx, GRD_ERR_ARG, "loader: tape is a stream: its samples come in its own order; switch shuffle off",
+    fails(ctx, GRD_ERR_ARG, "loader: tape is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle off",
           grd_loader_new(ctx, d, &(grd_loader_opts){ .shuffle = true }, &l));
     fails(ctx, GRD_ERR_ARG, "loader: tape is a stream: of the samplers only plain can be used",
           grd_loader_new(ctx, d, &(grd_loader_opts){ .sampler = GRD_SAMPLER_BALANCED }, &l));
@@ -731,7 +781,7 @@ static void epochs_allocate_nothing(void **state)
     }
 }
 
-static grd_status use(grd_ctx *c, int workers)
+static grd_status use(grd_ctx *c, int workers, bool shuffle)
 {
     grd_dataset *d, *t;
     grd_loader *l;
@@ -745,7 +795,7 @@ static grd_status use(grd_ctx *c, int workers)
     TRY(grd_dataset_open(c, "tape", "shard=9,0,4", &d));
     TRY(grd_dataset_transform(d, "standardize x", &t));
     TRY(grd_dataset_verify(c, t, NULL, 0));
-    TRY(grd_loader_new(c, t, &(grd_loader_opts){ .batch = 3, .workers = workers }, &l));
+    TRY(grd_loader_new(c, t, &(grd_loader_opts){ .batch = 3, .workers = workers, .shuffle = shuffle, .shuffle_buffer = 8 }, &l));
     TRY(grd_loader_start(l, 0, 0));
     TRY(grd_loader_next(l, &b));
     TRY(grd_loader_next(l, &b));
@@ -760,14 +810,15 @@ static grd_status use(grd_ctx *c, int workers)
 static void refused_allocations_leak_and_crash_nothing(void **state)
 {
     (void)state;
-    for (int workers = 0; workers <= 2; workers += 2)
+    for (int k = 0; k < 4; k++)
         for (int64_t n = 1, refused = 1; refused; n++) {
             counter all = { .refuse = n };
             grd_allocator a = counting(&all);
             grd_ctx *c = grd_open(&(grd_opts){ .allocator = &a });
             if (!c)
                 continue;
-            grd_status status = use(c, workers);
+            const int workers = k % 2 * 2;
+            grd_status status = use(c, workers, k / 2);
             refused = all.calls >= n;
             const bool dropped = workers && status == GRD_OK; /* by a restore: nobody wanted what could not be made */
             if (!dropped && (status != (refused ? GRD_ERR_MEMORY : GRD_OK) || (refused && !strstr(grd_error(c), "memory"))))
@@ -785,6 +836,7 @@ int main(void)
         TEST(more_shards_than_lanes_follow_one_another_in_their_lane),
         TEST(workers_0_1_3_8_give_identical_batches),
         TEST(seed_epoch_shard_and_place_make_the_random_numbers),
+        TEST(shuffled_each_sample_comes_once_in_an_order_of_seed_and_epoch),
         TEST(restored_after_any_batch_the_rest_is_the_same),
         TEST(a_position_saves_reading_again),
         TEST(what_is_no_place_is_refused),
