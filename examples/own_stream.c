@@ -131,8 +131,8 @@ static const grd_handler stopper = { .name = "stopper", .doc = "interrupts the s
 
 enum { WEIGHTS = 2 * 32 }; /* of the first layer */
 
-/* Three epochs of 32 batches, whole passes. dir: where checkpoints are; NULL = nowhere. resume: go on there; else, if there is a dir,
- * a new run is stopped in its second epoch. */
+/* Three epochs of 32 batches, whole passes. dir: where checkpoints are; NULL = nowhere. resume: go on there; else, if there is
+ * a dir, a new run is stopped in its second epoch. */
 static grd_status train(const char *dir, bool resume, float weights[WEIGHTS])
 {
     stop = 0;

@@ -61,11 +61,12 @@ typedef struct grd_stream_calls {
     /* A cursor at the first sample of a shard. key: for what the source draws at random, a function of (seed, epoch, shard). A
      * failure leaves its message in `errors` by grd_sample_fail; so do next and seek. */
     grd_status (*begin)(const void *state, int64_t shard, const grd_key *key, void **cursor, grd_sample *errors);
-    /* The next sample, written as by `get`; *end (false before) becomes true if there is none. GRD_ERR_DATA: this sample is no good
-     * and the next call gives the one behind it; any other failure is the end of the shard. */
+    /* The next sample, written as by `get`; *end (false before) becomes true if there is none. GRD_ERR_DATA: this sample is no
+     * good and the next call gives the one behind it; any other failure is the end of the shard. */
     grd_status (*next)(void *cursor, grd_sample *out, bool *end);
-    /* Where a cursor is, as text of visible ASCII characters (1 to GRD_POSITION - 1, no spaces), and putting a new one there: the
-     * next sample is then that which would have come next. Both NULL: a loader that is restored reads the shard again up to there. */
+    /* Where a cursor is, as text of visible ASCII characters (1 to GRD_POSITION - 1, no spaces), and putting a new one there:
+     * the next sample is then that which would have come next. Both NULL: a loader that is restored reads the shard again up to
+     * there. */
     void (*tell)(const void *cursor, char *text, size_t size);
     grd_status (*seek)(void *cursor, const char *position, grd_sample *errors);
     void (*end)(void *cursor); /* may be NULL */
@@ -260,14 +261,14 @@ typedef struct grd_loader_opts {
     int rank, ranks;       /* of several processes, this one takes every ranks-th sample from rank on; 0 ranks = one. Each gets equally
                               many: the first ones of the order fill up at its end */
     int on_error;          /* GRD_ERRORS_*: a sample that cannot be read ends the batch, or is left out and counted */
-    int64_t shuffle_buffer; /* a stream that is shuffled needs it: so many samples are read ahead, in all, to be put in random order */
+    int64_t shuffle_buffer; /* of a stream that is shuffled: so many samples, in all, are read ahead and put in random order */
 } grd_loader_opts;
 
 /* Of a stream: its shards are dealt out to lanes, at most 16: lane k reads shard k, k + lanes, ... one after the other and gives
  * batches of its samples; only its last one may be short. The epoch is the first batch of each lane in turn, the second of each,
  * and so on, lanes that have ended left out. With `shuffle` shards are dealt in random order, and each lane reads its share of
- * shuffle_buffer samples ahead and gives them in random order, before it reads the next ones. So batches depend on the data, options, seed and epoch alone, as always; at most one
- * worker a lane is at work.
+ * shuffle_buffer samples ahead and gives them in random order, before it reads the next ones. So batches depend on the data,
+ * options, seed and epoch alone, as always; at most one worker a lane is at work.
  *
  * All threads are started here and all memory is allocated; epochs allocate nothing, but that buffers of fields that vary grow to
  * their largest. The context's allocator is then called from the workers. The data set may be freed before the loader. A set
@@ -283,7 +284,8 @@ GRD_API grd_status grd_loader_start(grd_loader *loader, int64_t epoch, int64_t f
 GRD_API grd_status grd_loader_next(grd_loader *loader, const grd_batch **batch);
 GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left out since the epoch began, or was restored */
 /* Where the epoch is, behind the last batch that the caller has had, as one line of text; cut at size, returns its length as
- * snprintf. A loader of the same data and options goes on from there after grd_loader_restore, which stands for grd_loader_start. */
+ * snprintf. A loader of the same data and options goes on from there after grd_loader_restore, which stands for
+ * grd_loader_start. */
 GRD_API int grd_loader_save(const grd_loader *loader, char *text, size_t size);
 GRD_API grd_status grd_loader_restore(grd_loader *loader, const char *text);
 

@@ -104,8 +104,8 @@ typedef struct grd_trainer_opts {
     const char *optim, *schedule; /* "adam", "constant" */
     int64_t epochs;               /* 10 */
     int64_t max_steps;            /* 0 = no limit */
-    int64_t steps_per_epoch;      /* 0 = an epoch is a pass over the data. Else it is so many optimizer steps: the next epoch goes on in
-                                   * the pass where this one stopped, and where the data end a new pass begins */
+    int64_t steps_per_epoch;      /* 0 = an epoch is a pass over the data. Else it is so many optimizer steps: the next epoch goes
+                                   * on in the pass where this one stopped, and where the data end a new pass begins */
     int64_t batch;                /* 32 */
     int64_t eval_batch;           /* 0 = batch */
     int64_t accumulate;           /* micro-batches a step, 1 */

@@ -191,7 +191,8 @@ static bool slow_average(patient *x)
 {
     const double most = 0.05;
     const grd_run_section *run = &x->stage->run;
-    int64_t n = grd_dataset_length(x->data->train), batches = (n + run->batch - 1) / run->batch, each = x->stage->train.steps_per_epoch;
+    int64_t n = grd_dataset_length(x->data->train), batches = (n + run->batch - 1) / run->batch;
+    const int64_t each = x->stage->train.steps_per_epoch;
     double steps = (double)((batches + x->stage->train.accumulate - 1) / x->stage->train.accumulate) * (double)run->epochs;
     if (n < 0 || each)
         steps = each ? (double)each * (double)run->epochs : INFINITY; /* a stream's passes: who knows */

@@ -297,9 +297,10 @@ int64_t grd_dataset_length(const grd_dataset *d) { return d->n; }
 
 grd_status grd_dataset_by_number(const grd_dataset *d, const char *who)
 {
-    return d->n >= 0 ? GRD_OK
-                     : grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: %s is a stream: its samples are read in turn and cannot be picked", who,
-                                d->source->row->name);
+    if (d->n >= 0)
+        return GRD_OK;
+    return grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: %s is a stream: its samples are read in turn and cannot be picked", who,
+                    d->source->row->name);
 }
 
 int grd_dataset_fields(const grd_dataset *d, const grd_field **field)

@@ -97,7 +97,8 @@ grd_status grd_row_failed(grd_host *host, const char *name, grd_status status);
 /* Making a sample: before its source writes it, and when it has: checked, relabelled (index: in the source; -1: of a stream),
  * transformed. *who: the row that failed. */
 grd_status grd_sample_begin(const grd_dataset *dataset, grd_sample *sample);
-grd_status grd_sample_complete(const grd_dataset *dataset, int64_t index, const grd_key *key, grd_sample *sample, const char **who);
+grd_status grd_sample_complete(const grd_dataset *dataset, int64_t index, const grd_key *key, grd_sample *sample,
+                               const char **who);
 
 /* Puts the text before the message that is there. Returns status. */
 grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);

@@ -247,7 +247,8 @@ grd_status grd_lane_seek(grd_lane *l, const grd_position *p, grd_sample *errors)
         return GRD_OK;
     GRD_TRY(read_block(l, errors));
     if (p->taken > l->block.n)
-        return grd_sample_fail(errors, GRD_ERR_DATA, "%s: %lld samples to be shuffled, expected at least %lld: the data have changed",
+        return grd_sample_fail(errors, GRD_ERR_DATA,
+                               "%s: %lld samples to be shuffled, expected at least %lld: the data have changed",
                                l->data->source->row->name, (long long)l->block.n, (long long)p->taken);
     l->block.at = p->taken;
     return GRD_OK;

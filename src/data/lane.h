@@ -47,8 +47,8 @@ static inline bool grd_lane_ended(const grd_lane *l) { return l->turn >= l->data
 /* Room for a block of n samples. Freed by grd_lane_close, also after a failure. */
 grd_status grd_lane_shuffle(grd_lane *lane, int64_t n);
 
-/* The next sample as the source gives it, in `room` or in the lane's block; *end: there is none. A sample that could not be read is
- * one too: next->status. A failure of the function is the lane's own; its message is in room. */
+/* The next sample as the source gives it, in `room` or in the lane's block; *end: there is none. A sample that could not be read
+ * is one too: next->status. A failure of the function is the lane's own; its message is in room. */
 grd_status grd_lane_next(grd_lane *lane, grd_sample *room, grd_lane_sample *next, bool *end);
 /* Transforms it. */
 grd_status grd_lane_complete(const grd_lane *lane, const grd_lane_sample *next);

@@ -13,7 +13,8 @@ static grd_status check(const grd_loader *l, const grd_loader_opts *o)
     grd_host *host = &l->ctx->host;
     if (o->shuffle && o->shuffle_buffer < 1)
         return grd_fail(host, GRD_ERR_ARG,
-                        "loader: %s is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle off", name);
+                        "loader: %s is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle "
+                        "off", name);
     if (o->sampler != GRD_SAMPLER_PLAIN)
         return grd_fail(host, GRD_ERR_ARG, "loader: %s is a stream: of the samplers only plain can be used", name);
     if (o->ranks > 1)
@@ -27,9 +28,11 @@ static grd_status open_shuffle(grd_loader *l, int64_t buffer)
 {
     grd_lanes *a = l->lanes;
     a->buffer = (buffer - 1) / a->n + 1;
+    if (a->buffer > (int64_t)GRD_MAX_SAMPLES)
+        return grd_fail(&l->ctx->host, GRD_ERR_ARG, "loader: shuffle_buffer %lld is too large", (long long)buffer);
     a->order = GRD_NEW_N(&l->ctx->host, int64_t, l->data->source->shards);
-    if (!a->order || a->buffer > (int64_t)GRD_MAX_SAMPLES)
-        return a->order ? grd_fail(&l->ctx->host, GRD_ERR_ARG, "loader: shuffle_buffer %lld is too large", (long long)buffer) : GRD_ERR_MEMORY;
+    if (!a->order)
+        return GRD_ERR_MEMORY;
     for (int k = 0; k < a->n; k++) {
         a->item[k].lane.order = a->order;
         GRD_TRY(grd_lane_shuffle(&a->item[k].lane, a->buffer));
@@ -180,8 +183,9 @@ enum { HEAD = 400 };
 /* What must be the same in a loader that goes on. Returns its length. */
 static int head_text(const grd_loader *l, char head[HEAD])
 {
-    return snprintf(head, HEAD, "stream %.200s shards %lld lanes %d batch %lld seed %llu shuffle %lld", l->data->source->row->name,
-                    (long long)l->data->source->shards, l->lanes->n, (long long)l->batch, (unsigned long long)l->seed,
+    const grd_opened *source = l->data->source;
+    return snprintf(head, HEAD, "stream %.200s shards %lld lanes %d batch %lld seed %llu shuffle %lld", source->row->name,
+                    (long long)source->shards, l->lanes->n, (long long)l->batch, (unsigned long long)l->seed,
                     (long long)l->lanes->buffer);
 }
 
@@ -194,7 +198,8 @@ int grd_lanes_save(const grd_loader *l, char *text, size_t size)
     int at = 0;
     char head[HEAD];
     head_text(l, head);
-    PUT("%s epoch %lld batches %lld samples %lld round %lld lane %d", head, (long long)l->epoch, (long long)a->batches, (long long)a->samples, (long long)a->given_round, a->given);
+    PUT("%s epoch %lld batches %lld samples %lld round %lld lane %d", head, (long long)l->epoch, (long long)a->batches,
+        (long long)a->samples, (long long)a->given_round, a->given);
     for (int k = 0; k < a->n; k++) {
         const grd_position *p = &a->item[k].behind;
         PUT(" | %lld %lld %s %lld", (long long)p->turn, (long long)p->place, p->text[0] ? p->text : "-", (long long)p->taken);

@@ -57,7 +57,8 @@ grd_status grd_source_register(grd_ctx *ctx, const grd_source *source)
     if (!source->open || !source->fields || (!stream && (!source->length || !source->get)))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\" lacks one of open, length, fields, get", name);
     if (stream && (!stream->shards || !stream->begin || !stream->next || !stream->tell != !stream->seek))
-        return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\": its stream lacks one of shards, begin, next, or tell without seek", name);
+        return grd_fail(&ctx->host, GRD_ERR_ARG,
+                        "source \"%s\": its stream lacks one of shards, begin, next, or has tell without seek", name);
     if (stream && (source->length || source->get || source->peek))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\" is a stream, and has length, get or peek", name);
     if (grd_source_find(ctx, name))

@@ -202,8 +202,8 @@ static grd_status check_columns(cursor *c)
         return grd_fail(&c->host, GRD_ERR_FORMAT, "%d columns, expected %d as in %s", b->n_columns, t->n_columns, t->file[0]);
     for (int k = 0; k < b->n_columns; k++)
         if (strcmp(b->column[k], t->column[k]) != 0)
-            return grd_fail(&c->host, GRD_ERR_FORMAT, "column %d is \"%.80s\", in %s it is \"%.80s\"", k + 1, b->column[k], t->file[0],
-                            t->column[k]);
+            return grd_fail(&c->host, GRD_ERR_FORMAT, "column %d is \"%.80s\", in %s it is \"%.80s\"", k + 1, b->column[k],
+                            t->file[0], t->column[k]);
     return GRD_OK;
 }
 
@@ -218,8 +218,8 @@ static grd_status next_block(cursor *c, bool *over)
 static grd_status bad_cell(const cursor *c, int column, const char *what, grd_sample *out)
 {
     const grd_csv *b = &c->rows.block;
-    return grd_sample_fail(out, GRD_ERR_DATA, "line %" PRIu64 ": column \"%.60s\": \"%.60s\", expected %s", b->row[c->row - 1].line,
-                           c->of->column[column], grd_csv_cell(b, c->row - 1, column), what);
+    return grd_sample_fail(out, GRD_ERR_DATA, "line %" PRIu64 ": column \"%.60s\": \"%.60s\", expected %s",
+                           b->row[c->row - 1].line, c->of->column[column], grd_csv_cell(b, c->row - 1, column), what);
 }
 
 /* A missing cell is NaN. */
@@ -282,8 +282,8 @@ static grd_status seek(void *self, const char *position, grd_sample *errors)
     bool over;
     int at = 0;
     csv.columns = c->of->n_columns;
-    if (sscanf(position, "%18" SCNu64 ":%18" SCNu64 ":%18" SCNd64 "%n", &place.offset, &place.line, &row, &at) != 3 || position[at] ||
-        row < 0)
+    if (sscanf(position, "%18" SCNu64 ":%18" SCNu64 ":%18" SCNd64 "%n", &place.offset, &place.line, &row, &at) != 3 ||
+        position[at] || row < 0)
         return grd_sample_fail(errors, GRD_ERR_FORMAT, "position \"%s\", expected byte:line:row", position);
     grd_csv_rows_close(&c->rows);
     grd_status status = grd_csv_rows_open(&c->host, c->file, &csv, &place, &c->rows);
@@ -307,14 +307,15 @@ static const grd_option options[] = {
     GRD_FLAG_ON(opts, header, "the first line of each file names the columns"),
     GRD_FLAG_ON(opts, quotes, "quotes enclose cells"),
     GRD_TEXT(opts, decimal, ".", "decimal point: . or a comma"),
-    GRD_TEXT(opts, missing, NULL, "cells that stand for no value, besides empty ones, with commas between; default: NA,N/A,nan,NaN,null,?"),
+    GRD_TEXT(opts, missing, NULL,
+             "cells that stand for no value, besides empty ones, with commas between; default: NA,N/A,nan,NaN,null,?"),
     GRD_END,
 };
 
 const grd_source grd_source_csv_stream = {
     .name = "csv_stream",
-    .doc = "Tables of numbers read row by row, however large: features f32 [D] (missing ones NaN), and target f32 [1] or label i32. "
-           "A stream; each file is a shard.",
+    .doc = "Tables of numbers read row by row, however large: features f32 [D] (missing ones NaN), and target f32 [1] or label "
+           "i32. A stream; each file is a shard.",
     .options = options, .options_size = sizeof(opts), .open = open_tables, .fields = fields, .close = close_tables,
     .class_name = class_name, .name_of = name_of,
     .stream = &(const grd_stream_calls){ .shards = shards, .begin = begin, .next = next, .tell = tell, .seek = seek, .end = end },

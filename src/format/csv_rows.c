@@ -74,7 +74,8 @@ static grd_status take(grd_csv_rows *r, size_t *n)
         if (*n)
             return GRD_OK;
         if (window >= MOST)
-            return grd_fail(r->host, GRD_ERR_FORMAT, "%s: line %llu: a row of more than %d bytes, or a quote that is never closed",
+            return grd_fail(r->host, GRD_ERR_FORMAT,
+                            "%s: line %llu: a row of more than %d bytes, or a quote that is never closed",
                             grd_stream_name(r->stream), (unsigned long long)r->next.line, MOST);
     }
 }
@@ -112,7 +113,8 @@ grd_status grd_csv_rows_next(grd_csv_rows *r, bool *end)
     return GRD_OK;
 }
 
-grd_status grd_csv_rows_open(grd_host *host, const char *path, const grd_csv_opts *opts, const grd_csv_place *place, grd_csv_rows *rows)
+grd_status grd_csv_rows_open(grd_host *host, const char *path, const grd_csv_opts *opts, const grd_csv_place *place,
+                             grd_csv_rows *rows)
 {
     uint64_t passed;
     *rows = (grd_csv_rows){ .host = host, .opts = *opts, .next = place ? *place : (grd_csv_place){ 0, 1 } };

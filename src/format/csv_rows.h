@@ -22,7 +22,8 @@ typedef struct grd_csv_rows {
 
 /* Opens the file at a block's place (NULL: its beginning); opts must say the separator, and behind the beginning how many columns
  * there are. No block is open yet. On failure nothing is left to close. */
-grd_status grd_csv_rows_open(grd_host *host, const char *path, const grd_csv_opts *opts, const grd_csv_place *place, grd_csv_rows *rows);
+grd_status grd_csv_rows_open(grd_host *host, const char *path, const grd_csv_opts *opts, const grd_csv_place *place,
+                             grd_csv_rows *rows);
 /* Opens the next block; *end: there is none. Which rows a block holds depends on its place alone. */
 grd_status grd_csv_rows_next(grd_csv_rows *rows, bool *end);
 void grd_csv_rows_close(grd_csv_rows *rows);

@@ -124,7 +124,8 @@ static const schedule_row rows[] = {
     { "constant", "the base rate", NULL, 0, constant_lr, NULL, false, false },
     { "step", "cut every `size` epochs", step_options, sizeof(step_opts), step_lr, NULL, true, false },
     { "multistep", "cut at given epochs", multistep_options, sizeof(multistep_opts), multistep_lr, NULL, true, false },
-    { "exponential", "cut a little every epoch", exponential_options, sizeof(exponential_opts), exponential_lr, NULL, true, false },
+    { "exponential", "cut a little every epoch", exponential_options, sizeof(exponential_opts), exponential_lr, NULL, true,
+      false },
     { "cosine", "warm-up, then half a cosine down to `min` at the end of the run", cosine_options, sizeof(cosine_opts), cosine_lr,
       NULL, false, true },
     { "plateau", "cut when the validation loss no longer falls", plateau_options, sizeof(plateau_opts), plateau_lr,
@@ -159,7 +160,8 @@ static grd_status set_up(grd_schedule *s, const char *spec)
         return grd_fail(s->host, GRD_ERR_CONFIG, "schedule: no schedule \"%s\"%s", name,
                         grd_nearest_text(&nearest, hint, sizeof hint));
     if ((s->row->by_epoch && s->per_epoch < 0) || (s->row->by_total && s->total < 0))
-        return grd_fail(s->host, GRD_ERR_CONFIG, "schedule: %s goes by the number of steps%s, and that of a stream is not known: %s", name,
+        return grd_fail(s->host, GRD_ERR_CONFIG,
+                        "schedule: %s goes by the number of steps%s, and that of a stream is not known: %s", name,
                         s->row->by_epoch ? " in an epoch" : "",
                         s->row->by_epoch ? "give steps_per_epoch" : "give steps_per_epoch or max_steps");
     GRD_TRY(grd_options_parse(s->host, &s->arena, s->row->options, s->options, name, rest));

@@ -126,7 +126,8 @@ static grd_status open_plans(grd_trainer *t)
     t->compile.train = t->compile.backward = true;
     t->compile.flags = t->opts.debug;
     int64_t length = grd_dataset_length(t->opts.train), batch = t->opts.batch;
-    int64_t sizes[2] = { length < 0 || batch < length ? batch : length, length > batch && !t->opts.drop_last ? length % batch : 0 };
+    int64_t sizes[2] = { length < 0 || batch < length ? batch : length,
+                         length > batch && !t->opts.drop_last ? length % batch : 0 };
     for (int i = 0; i < 2 && !t->feed.varies; i++) {
         grd_shape shape[GRD_MAX_INPUTS];
         grd_plan *plan;

@@ -234,7 +234,8 @@ static grd_status look_ahead(grd_trainer *t, bool *more)
             return at_step(t);
         t->pass_over = !t->ahead;
         if (t->pass_over && t->now.batch == 0)
-            return grd_fail(t->host, GRD_ERR_DATA, "%s: epoch %lld: the stream has no batch", t->now.stage, (long long)t->now.epoch);
+            return grd_fail(t->host, GRD_ERR_DATA, "%s: epoch %lld: the stream has no batch", t->now.stage,
+                            (long long)t->now.epoch);
     }
     *more = !epoch_over(t);
     return GRD_OK;

@@ -150,8 +150,8 @@ static void faults_are_told_with_file_line_and_column(void **state)
     static const struct { const char *text, *options, *message; grd_status status; } bad[] = {
         { "a,y\n1,2\nx,3\n", "target=y", "bad.csv), sample 1: line 3: column \"a\": \"x\", expected a number", GRD_ERR_DATA },
         { "a,y\n1,\n", "target=y", "sample 0: line 2: column \"y\": \"\", expected a number", GRD_ERR_DATA },
-        { "a,y\n1,cat\n2,dog\n3,cow\n", "target=y classes=cat,dog", "sample 2: line 4: column \"y\": \"cow\", expected one of the classes given",
-          GRD_ERR_DATA },
+        { "a,y\n1,cat\n2,dog\n3,cow\n", "target=y classes=cat,dog",
+          "sample 2: line 4: column \"y\": \"cow\", expected one of the classes given", GRD_ERR_DATA },
         { "a,y\n1,2\n3,4,5\n", "target=y", "bad.csv: line 3: 3 columns, expected 2 as in line 1", GRD_ERR_FORMAT },
         { "a,y\n1,\"2\n3,4\n", "target=y", "bad.csv: line 2: a quote is opened and never closed", GRD_ERR_FORMAT },
     };
@@ -159,7 +159,7 @@ static void faults_are_told_with_file_line_and_column(void **state)
         const grd_batch *b;
         grd_dataset *d;
         write_text("bad.csv", bad[i].text);
-        grd_status status = grd_dataset_open(ctx, "csv_stream", files_spec("bad.csv", bad[i].options), &d); /* reads the first block */
+        grd_status status = grd_dataset_open(ctx, "csv_stream", files_spec("bad.csv", bad[i].options), &d); /* the first block */
         fails(ctx, bad[i].status, bad[i].message, status == GRD_OK ? first_batch(d, GRD_ERRORS_STOP, &b) : status);
     }
     const grd_batch *b;
@@ -205,8 +205,8 @@ static void bad_options_are_refused_with_a_sentence(void **state)
     static const char *const places[] = { "1:2", "-1:1:1", "9999:1:1", "0:1:7", "0:1:1x", "6:2:2" };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char text[300];
-        snprintf(text, sizeof text, "stream csv_stream shards 1 lanes 1 batch 1 seed 0 shuffle 0 epoch 0 batches 1 samples 1 round 1 lane 0 | 0 1 %s 0",
-                 places[i]);
+        snprintf(text, sizeof text, "stream csv_stream shards 1 lanes 1 batch 1 seed 0 shuffle 0 epoch 0 batches 1 samples 1 "
+                                    "round 1 lane 0 | 0 1 %s 0", places[i]);
         assert_int_not_equal(grd_loader_restore(l, text), GRD_OK);
         assert_non_null(strstr(grd_error(ctx), "loader: csv_stream: shard 0 ("));
     }
@@ -232,7 +232,8 @@ static void memory_does_not_grow_with_the_file(void **state)
     for (int k = 0; k < 2; k++) {
         char *text = table_text(k ? 40000 : 4000, 0, "\n");
         write_text("t.csv", text);
-        grd_ctx *c = grd_open(&(grd_opts){ .allocator = &(grd_allocator){ .alloc = largest, .free = release, .user = &most[k] } });
+        const grd_allocator watching = { .alloc = largest, .free = release, .user = &most[k] };
+        grd_ctx *c = grd_open(&(grd_opts){ .allocator = &watching });
         grd_dataset *d;
         grd_loader *l;
         const grd_batch *b;

@@ -154,12 +154,13 @@ static void tape_name(const void *state, int64_t shard, char *text, size_t size)
     snprintf(text, size, "reel %lld", (long long)shard);
 }
 
-#define TAPE .doc = "a stream", .options = tape_options, .options_size = sizeof(tape_opts), .open = tape_open, .fields = tape_fields, \
-             .close = tape_close
+#define TAPE .doc = "a stream", .options = tape_options, .options_size = sizeof(tape_opts), .open = tape_open, \
+             .fields = tape_fields, .close = tape_close
 #define TAPE_CALLS .shards = tape_shards, .begin = tape_begin, .next = tape_next, .end = tape_end
 
 static const grd_source tape_source = {
-    .name = "tape", TAPE, .name_of = tape_name, .stream = &(const grd_stream_calls){ TAPE_CALLS, .tell = tape_tell, .seek = tape_seek },
+    .name = "tape", TAPE, .name_of = tape_name,
+    .stream = &(const grd_stream_calls){ TAPE_CALLS, .tell = tape_tell, .seek = tape_seek },
 };
 static const grd_source forgetful_source = { .name = "forgetful", TAPE, .stream = &(const grd_stream_calls){ TAPE_CALLS } };
 
@@ -192,8 +193,12 @@ static grd_status jitter_batch(const grd_transform_call *call, grd_batch *b, grd
     return GRD_OK;
 }
 
-static const grd_transform jitter = { .name = "jitter", .doc = "of samples", .fields = any_fields, .apply = jitter_sample, .random = true };
-static const grd_transform jolt = { .name = "jolt", .doc = "of batches", .fields = any_fields, .apply_batch = jitter_batch, .random = true };
+static const grd_transform jitter = {
+    .name = "jitter", .doc = "of samples", .fields = any_fields, .apply = jitter_sample, .random = true
+};
+static const grd_transform jolt = {
+    .name = "jolt", .doc = "of batches", .fields = any_fields, .apply_batch = jitter_batch, .random = true
+};
 
 static grd_dataset *shaken(const grd_dataset *raw)
 {
@@ -414,7 +419,8 @@ static void shuffled_each_sample_comes_once_in_an_order_of_seed_and_epoch(void *
     int64_t order[4][125];
     const struct { uint64_t seed; int64_t epoch; } runs[4] = { { 1, 0 }, { 1, 1 }, { 2, 0 }, { 1, 0 } };
     for (int r = 0; r < 4; r++) {
-        grd_loader *l = loader(d, &(grd_loader_opts){ .batch = 4, .seed = runs[r].seed, .shuffle = true, .shuffle_buffer = 100, .workers = r });
+        grd_loader *l = loader(d, &(grd_loader_opts){ .batch = 4, .seed = runs[r].seed, .shuffle = true, .shuffle_buffer = 100,
+                                                      .workers = r });
         const grd_batch *b;
         int64_t n = 0, ordered = 0;
         bool seen[5][65] = { { false } };
@@ -523,7 +529,8 @@ static void what_is_no_place_is_refused(void **state)
     ok(ctx, grd_loader_start(l, 4, 0));
     ok(ctx, grd_loader_next(l, &b));
     int n = grd_loader_save(l, place, sizeof place);
-    assert_string_equal(place, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 0 | 1 0 - 0");
+    assert_string_equal(place, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 epoch 4 batches 1 samples 2 round 0 lane 1 "
+                               "| 0 2 at:2 0 | 1 0 - 0");
     char small[20];
     assert_int_equal(grd_loader_save(l, small, sizeof small), n);
     assert_memory_equal(small, place, 19);
@@ -534,9 +541,12 @@ static void what_is_no_place_is_refused(void **state)
         fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
     }
     static const char *const tails[] = {
-        "epoch 4 batches 1 samples 2 round 0 lane 2 | 0 2 at:2 0 | 1 0 - 0",  "epoch 4 batches 1 samples 2 round 0 lane 1 | 1 2 at:2 0 | 0 0 - 0",
-        "epoch 4 batches 1 samples 2 round 0 lane 1 | 4 0 - 0 | 1 0 - 0",     "epoch 4 batches 1 samples 2 round 0 lane 1 | 2 7 - 0 | 1 0 - 0",
-        "epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 0 | 1 0 - 0 x", "epoch -4 batches 1 samples 2 round 0 lane 1 | 0 2 - 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 2 | 0 2 at:2 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 1 2 at:2 0 | 0 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 4 0 - 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 2 7 - 0 | 1 0 - 0",
+        "epoch 4 batches 1 samples 2 round 0 lane 1 | 0 2 at:2 0 | 1 0 - 0 x",
+        "epoch -4 batches 1 samples 2 round 0 lane 1 | 0 2 - 0 | 1 0 - 0",
         "epoch 4 batches 1 samples 2 round 9999999999999999999 lane 1 | 0 2 - 0 | 1 0 - 0",
     };
     for (size_t k = 0; k < sizeof tails / sizeof *tails; k++) {
@@ -544,19 +554,22 @@ static void what_is_no_place_is_refused(void **state)
         fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
         fails(ctx, GRD_ERR_ARG, "grd_loader_start comes before", grd_loader_next(l, &b));
     }
-    fails(ctx, GRD_ERR_FORMAT, "batch 3 seed 3 shuffle 0)", grd_loader_restore(loader(d, &(grd_loader_opts){ .batch = 3, .seed = 3 }), place));
+    fails(ctx, GRD_ERR_FORMAT, "batch 3 seed 3 shuffle 0)",
+          grd_loader_restore(loader(d, &(grd_loader_opts){ .batch = 3, .seed = 3 }), place));
     const char *head = "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 0 epoch 4 batches 1 samples 2 round 0 lane 1";
     snprintf(bad, sizeof bad, "%s | 0 2 at:77 0 | 1 0 - 0", head);
-    fails(ctx, GRD_ERR_FORMAT, "loader: tape: shard 0 (reel 0), sample 2: position \"at:77\", expected at:NUMBER", grd_loader_restore(l, bad));
+    fails(ctx, GRD_ERR_FORMAT, "loader: tape: shard 0 (reel 0), sample 2: position \"at:77\", expected at:NUMBER",
+          grd_loader_restore(l, bad));
     snprintf(bad, sizeof bad, "%s | 0 2 - 0 | 1 6 - 0", head);
-    fails(ctx, GRD_ERR_DATA, "loader: tape: shard 1 has 5 samples, expected at least 6: the data have changed", grd_loader_restore(l, bad));
+    fails(ctx, GRD_ERR_DATA, "loader: tape: shard 1 has 5 samples, expected at least 6: the data have changed",
+          grd_loader_restore(l, bad));
     snprintf(bad, sizeof bad, "%s | 0 2 at:2 1 | 1 0 - 0", head); /* of a block, and there is none */
     fails(ctx, GRD_ERR_FORMAT, no_place, grd_loader_restore(l, bad));
     grd_loader *shuffled = loader(d, &(grd_loader_opts){ .batch = 2, .seed = 3, .shuffle = true, .shuffle_buffer = 16 });
     fails(ctx, GRD_ERR_FORMAT, "seed 3 shuffle 8)", grd_loader_restore(shuffled, place));
     fails(ctx, GRD_ERR_DATA, "loader: tape: 7 samples to be shuffled, expected at least 8: the data have changed",
-          grd_loader_restore(shuffled, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 8 epoch 4 batches 1 samples 2 round 0 lane 1 "
-                                       "| 0 2 at:2 8 | 1 0 - 0"));
+          grd_loader_restore(shuffled, "stream tape shards 2 lanes 2 batch 2 seed 3 shuffle 8 epoch 4 batches 1 samples 2 "
+                                       "round 0 lane 1 | 0 2 at:2 8 | 1 0 - 0"));
     ok(ctx, grd_loader_restore(l, place)); /* and all is well again */
     ok(ctx, grd_loader_next(l, &b));
     assert_int_equal(b->number, 1);
@@ -689,7 +702,8 @@ static void what_needs_numbers_is_refused_with_a_sentence(void **state)
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_named(d, &name, 1, false, NULL, out));
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_relabel(d, &name, &label, 1, NULL, out));
     fails(ctx, GRD_ERR_ARG, stream, grd_dataset_transform(d, "impute median field=x", out));
-    fails(ctx, GRD_ERR_ARG, "loader: tape is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle off",
+    fails(ctx, GRD_ERR_ARG,
+          "loader: tape is a stream: to shuffle it samples must be read ahead; give shuffle_buffer, or switch shuffle off",
           grd_loader_new(ctx, d, &(grd_loader_opts){ .shuffle = true }, &l));
     fails(ctx, GRD_ERR_ARG, "loader: tape is a stream: of the samplers only plain can be used",
           grd_loader_new(ctx, d, &(grd_loader_opts){ .sampler = GRD_SAMPLER_BALANCED }, &l));
@@ -729,7 +743,8 @@ static void bad_rows_are_not_registered(void **state)
     s.name = "other";
     s.stream = &calls;
     calls.seek = NULL;
-    fails(ctx, GRD_ERR_ARG, "source \"other\": its stream lacks one of shards, begin, next, or tell without seek", grd_source_register(ctx, &s));
+    fails(ctx, GRD_ERR_ARG, "source \"other\": its stream lacks one of shards, begin, next, or has tell without seek",
+          grd_source_register(ctx, &s));
     calls.tell = NULL;
     s.length = tape_shards;
     fails(ctx, GRD_ERR_ARG, "source \"other\" is a stream, and has length, get or peek", grd_source_register(ctx, &s));
