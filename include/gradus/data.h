@@ -51,6 +51,27 @@ GRD_API grd_status grd_sample_fail(grd_sample *sample, grd_status status, const 
 
 /* ---- sources: one file each; users register their own -------------------------------------- */
 
+#define GRD_POSITION 120 /* room for a cursor's position, with its end */
+
+/* Data that are read in turn instead of by number: `stream` of a source that has no length and get. They lie in shards (files,
+ * ranges), whose number depends on the data alone; each is read by a cursor of its own. Several cursors are at work at once, in
+ * different threads; one cursor is used by one thread at a time. */
+typedef struct grd_stream_calls {
+    int64_t (*shards)(const void *state); /* 0 to 2^32 - 1 */
+    /* A cursor at the first sample of a shard. key: for what the source draws at random, a function of (seed, epoch, shard). A
+     * failure leaves its message in `errors` by grd_sample_fail; so do next and seek. */
+    grd_status (*begin)(const void *state, int64_t shard, const grd_key *key, void **cursor, grd_sample *errors);
+    /* The next sample, written as by `get`; *end (false before) becomes true if there is none. GRD_ERR_DATA: this sample is no
+     * good and the next call gives the one behind it; any other failure is the end of the shard. */
+    grd_status (*next)(void *cursor, grd_sample *out, bool *end);
+    /* Where a cursor is, as text of visible ASCII characters (1 to GRD_POSITION - 1, no spaces), and putting a new one there:
+     * the next sample is then that which would have come next. Both NULL: a loader that is restored reads the shard again up to
+     * there. */
+    void (*tell)(const void *cursor, char *text, size_t size);
+    grd_status (*seek)(void *cursor, const char *position, grd_sample *errors);
+    void (*end)(void *cursor); /* may be NULL */
+} grd_stream_calls;
+
 typedef struct grd_source {
     const char *name, *doc;
     const grd_option *options;
@@ -70,6 +91,9 @@ typedef struct grd_source {
     bool (*peek)(const void *state, int64_t index, int field, double *value);
     /* What a person calls element `element` of a field (the column of a table); NULL: it has no name of its own. May be NULL. */
     const char *(*element_name)(const void *state, int field, int64_t element);
+    /* Given instead of length and get: the source is a stream. Then name_of names shards, and relabelling, splits, selections and
+     * samplers, which need samples by number, are refused. */
+    const grd_stream_calls *stream;
 } grd_source;
 
 /* For `open` of a source and `fields` of a transform: the message in ctx, without the row's name. Returns status. */
@@ -91,7 +115,7 @@ GRD_API grd_status grd_dataset_open_source(grd_ctx *ctx, const grd_source *sourc
 GRD_API grd_status grd_dataset_from_arrays(grd_ctx *ctx, int64_t n, int n_fields, const grd_field *field, const void *const *data,
                                            bool copy, grd_dataset **dataset);
 GRD_API void grd_dataset_free(grd_dataset *dataset);
-GRD_API int64_t grd_dataset_length(const grd_dataset *dataset);
+GRD_API int64_t grd_dataset_length(const grd_dataset *dataset); /* -1: a stream, nobody knows before its end */
 /* After the transforms. A field of rank 1 whose length varies, NAME, brings a field NAME_length with it (i32, one number). */
 GRD_API int grd_dataset_fields(const grd_dataset *dataset, const grd_field **field);
 GRD_API int64_t grd_dataset_index(const grd_dataset *dataset, int64_t i); /* index in the source */
@@ -158,7 +182,7 @@ typedef struct grd_batch {
     const grd_field *field;
     void *data[GRD_MAX_FIELDS];      /* [n, shape...], dtype f32 or i32 or u8 as the field; aligned to 64 bytes */
     grd_shape shape[GRD_MAX_FIELDS]; /* with the batch dimension; of varying fields the largest of the batch, filled up with `pad` */
-    const int64_t *index;   /* n source indices */
+    const int64_t *index;   /* n source indices; of a stream: places in their shards */
 } grd_batch;
 
 /* ---- transforms: rows too --------------------------------------------------------------------- */
@@ -188,7 +212,7 @@ typedef struct grd_transform {
      * `open`, which comes before. */
     grd_status (*fields)(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx);
     /* Changes a sample, in place or by grd_sample_room. Thread-safe. In a loader the key is a function of (seed, epoch, sample's
-     * place in the data set). */
+     * place in the data set; in a stream: shard and place in it). */
     grd_status (*apply)(const grd_transform_call *call, grd_sample *sample);
     /* Instead of apply: changes a whole batch, in the loader only; key: of (seed, epoch, number of the batch). Shapes stay. */
     grd_status (*apply_batch)(const grd_transform_call *call, grd_batch *batch, grd_sample *errors);
@@ -242,20 +266,33 @@ typedef struct grd_loader_opts {
     int rank, ranks;       /* of several processes, this one takes every ranks-th sample from rank on; 0 ranks = one. Each gets equally
                               many: the first ones of the order fill up at its end */
     int on_error;          /* GRD_ERRORS_*: a sample that cannot be read ends the batch, or is left out and counted */
+    int64_t shuffle_buffer; /* of a stream that is shuffled: so many samples, in all, are read ahead and put in random order */
 } grd_loader_opts;
 
-/* All threads are started here and all memory is allocated; epochs allocate nothing, but that buffers of fields that vary grow to
+/* Of a stream: its shards are dealt out to lanes, at most 16: lane k reads shard k, k + lanes, ... one after the other and gives
+ * batches of its samples; only its last one may be short. The epoch is the first batch of each lane in turn, the second of each,
+ * and so on, lanes that have ended left out. With `shuffle` shards are dealt in random order, and each lane reads its share of
+ * shuffle_buffer samples ahead and gives them in random order, before it reads the next ones. So batches depend on the data,
+ * options, seed and epoch alone, as always; at most one worker a lane is at work.
+ *
+ * All threads are started here and all memory is allocated; epochs allocate nothing, but that buffers of fields that vary grow to
  * their largest. The context's allocator is then called from the workers. The data set may be freed before the loader. A set
  * without a single batch is an error. */
 GRD_API grd_status grd_loader_new(grd_ctx *ctx, const grd_dataset *dataset, const grd_loader_opts *opts, grd_loader **loader);
 GRD_API void grd_loader_free(grd_loader *loader);
-GRD_API int64_t grd_loader_batches(const grd_loader *loader); /* per epoch */
-/* Begins epoch `epoch` (its order is a function of seed and epoch) at batch `first_batch`. Whatever was under way is dropped. */
+GRD_API int64_t grd_loader_batches(const grd_loader *loader); /* per epoch; -1: of a stream, not known before its end */
+/* Begins epoch `epoch` (its order is a function of seed and epoch) at batch `first_batch` (of a stream only 0: grd_loader_restore
+ * goes on in the middle). Whatever was under way is dropped. */
 GRD_API grd_status grd_loader_start(grd_loader *loader, int64_t epoch, int64_t first_batch);
 /* The next batch in order, valid until the next call; *batch = NULL at the end of the epoch. A worker's error arrives
  * here, at the batch it belongs to, with file and index; the call after it goes on with the batch after it. */
 GRD_API grd_status grd_loader_next(grd_loader *loader, const grd_batch **batch);
-GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left out since the epoch began */
+GRD_API int64_t grd_loader_skipped(const grd_loader *loader); /* samples left out since the epoch began, or was restored */
+/* Where the epoch is, behind the last batch that the caller has had, as one line of text; cut at size, returns its length as
+ * snprintf. A loader of the same data and options goes on from there after grd_loader_restore, which stands for
+ * grd_loader_start. */
+GRD_API int grd_loader_save(const grd_loader *loader, char *text, size_t size);
+GRD_API grd_status grd_loader_restore(grd_loader *loader, const char *text);
 
 /* ---- getting data sets from their publishers ---------------------------------------------------- */
 

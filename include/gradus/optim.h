@@ -60,7 +60,8 @@ typedef struct grd_schedule grd_schedule;
 
 /* "constant", "step size=10 gamma=0.1" (epochs), "multistep milestones=[30,60] gamma=0.1", "exponential gamma=0.95",
  * "cosine warmup=500 min=0" (warm-up in optimizer steps, then cosine to min over the rest of the run), "plateau factor=0.1
- * patience=10 threshold=1e-4 cooldown=0 min=0". total_steps and steps_per_epoch are optimizer steps. */
+ * patience=10 threshold=1e-4 cooldown=0 min=0". total_steps and steps_per_epoch are optimizer steps, -1 =
+ * not known (of a stream): an error for schedules that go by them. */
 GRD_API grd_status grd_schedule_new(grd_ctx *ctx, const char *spec, double base_lr, int64_t steps_per_epoch, int64_t total_steps,
                                     grd_schedule **schedule);
 GRD_API void grd_schedule_free(grd_schedule *schedule);

@@ -41,7 +41,7 @@ typedef struct grd_train_state {   /* what a handler may look at; valid during t
     const char *stage;             /* "train", "pretrain", ... */
     int64_t epoch, epochs;         /* epoch from 1 */
     int64_t step;                  /* optimizer steps done */
-    int64_t batch, batches;        /* batches done in this epoch, of how many */
+    int64_t batch, batches;        /* batches done in this epoch, of how many; -1: of a stream, nobody knows before its end */
     int64_t samples;               /* done in this epoch */
     int64_t skipped;               /* left out of it because they could not be read */
     double loss;                   /* of the last group (micro-batches of one step), mean */
@@ -104,6 +104,8 @@ typedef struct grd_trainer_opts {
     const char *optim, *schedule; /* "adam", "constant" */
     int64_t epochs;               /* 10 */
     int64_t max_steps;            /* 0 = no limit */
+    int64_t steps_per_epoch;      /* 0 = an epoch is a pass over the data. Else it is so many optimizer steps: the next epoch goes
+                                   * on in the pass where this one stopped, and where the data end a new pass begins */
     int64_t batch;                /* 32 */
     int64_t eval_batch;           /* 0 = batch */
     int64_t accumulate;           /* micro-batches a step, 1 */
@@ -114,6 +116,7 @@ typedef struct grd_trainer_opts {
     int workers;                  /* loader threads, 0 */
     bool no_shuffle, drop_last;
     int sampler;                  /* as grd_loader_opts.sampler; plain, balanced or bucketed */
+    int64_t shuffle_buffer;       /* as grd_loader_opts.shuffle_buffer, of a stream: 1000 */
     int64_t pad_multiple;         /* as grd_loader_opts.pad_multiple */
     int on_error;                 /* as grd_loader_opts.on_error */
     uint64_t seed;                /* 0 = the context's */

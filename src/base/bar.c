@@ -67,11 +67,31 @@ static void write_over(grd_bar *bar, const char *text, int wide)
     fflush(bar->file);
 }
 
+/* Nobody knows how much there is: words only. */
+static void draw_unknown(grd_bar *bar, const char *name, const char *tail)
+{
+    char text[2 * LINE];
+    snprintf(text, sizeof text, "%s: %s", name, tail);
+    if (!bar->bar) {
+        fprintf(bar->file, "%s\n", text);
+        fflush(bar->file);
+        return;
+    }
+    int wide = columns(bar->file), n = (int)strlen(text);
+    if (wide && n > wide - 1)
+        text[n = wide - 1] = 0;
+    write_over(bar, text, n);
+}
+
 void grd_bar_draw(grd_bar *bar, const char *name, double share, const char *tail)
 {
     char head[LINE], rest[LINE], cells_text[3 * LINE + 1], text[6 * LINE];
     if (!bar->file)
         return;
+    if (isnan(share)) {
+        draw_unknown(bar, name, tail);
+        return;
+    }
     int percent = (int)(100 * share);
     if (!bar->bar) {
         fprintf(bar->file, "%s: %3d%% %s\n", name, percent, tail);

@@ -17,7 +17,8 @@ typedef struct grd_bar {
 } grd_bar;
 
 grd_bar grd_bar_make(FILE *file, int mode, bool ascii); /* mode: GRD_PROGRESS_*; 0 = auto */
-/* The line at share 0..1, as wide as the terminal; of a narrow one TAIL's end is cut off. Plain: "HEAD:  45% TAIL". */
+/* The line at share 0..1, as wide as the terminal; of a narrow one TAIL's end is cut off. Plain: "HEAD:  45% TAIL".
+ * share NaN: nobody knows how much there is: "HEAD: TAIL". */
 void grd_bar_draw(grd_bar *bar, const char *head, double share, const char *tail);
 /* This text instead; it stays. */
 void grd_bar_stay(grd_bar *bar, const char *text);

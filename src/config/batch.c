@@ -8,9 +8,10 @@ grd_status grd_one_batch_open(grd_pipeline *p, const grd_dataset *set, const grd
 {
     const grd_batch *taken = NULL;
     memset(batch, 0, sizeof *batch);
-    if (grd_dataset_length(set) < 1)
+    if (grd_dataset_length(set) == 0)
         return grd_fail(p->host, GRD_ERR_DATA, "%s: there are no samples", p->config.path);
-    GRD_TRY(grd_loader_new(p->ctx, set, &(grd_loader_opts){ .batch = size, .seed = seed, .shuffle = shuffle }, &batch->loader));
+    const grd_loader_opts opts = { .batch = size, .seed = seed, .shuffle = shuffle, .shuffle_buffer = size };
+    GRD_TRY(grd_loader_new(p->ctx, set, &opts, &batch->loader));
     grd_status status = grd_loader_start(batch->loader, 0, 0);
     if (status == GRD_OK)
         status = grd_loader_next(batch->loader, &taken);

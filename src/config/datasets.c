@@ -4,6 +4,7 @@
 #include "config/pipeline.h"
 
 #include "base/options.h"
+#include "data/dataset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,16 +74,9 @@ void grd_drop_kept(grd_pipeline *p)
 }
 
 /* A set of one's own that shows all of `from`. */
-static grd_status whole_view(opening *o, const grd_dataset *from, grd_dataset **set)
+static grd_status whole_view(const grd_dataset *from, grd_dataset **set)
 {
-    int64_t n = grd_dataset_length(from), *index = GRD_NEW_N(o->host, int64_t, n);
-    if (!index)
-        return GRD_ERR_MEMORY;
-    for (int64_t i = 0; i < n; i++)
-        index[i] = i;
-    grd_status status = grd_dataset_select(from, index, n, set);
-    grd_free(o->host, index);
-    return status;
+    return grd_dataset_view(from, NULL, grd_dataset_length(from), true, set);
 }
 
 /* Whether the paths given for a source hold {part}, if it is them that tell parts apart. */
@@ -156,7 +150,7 @@ static grd_status open_part(opening *o, int part)
     if (o->seen[part])
         return GRD_OK;
     GRD_TRY(open_whole_part(o, part));
-    GRD_TRY(whole_view(o, o->part[part], &o->seen[part]));
+    GRD_TRY(whole_view(o->part[part], &o->seen[part]));
     grd_status status = GRD_OK;
     if (s->exclude)
         status = grd_name_list_exclude(&o->exclude, &o->seen[part]);
@@ -208,7 +202,7 @@ static grd_status fill_subsets(opening *o, const grd_yaml *node, const grd_subse
     grd_subset draw[GRD_MAX_SUBSETS];
     int n = 0;
     GRD_TRY(open_part(o, TRAIN));
-    GRD_TRY(whole_view(o, o->seen[TRAIN], &rest));
+    GRD_TRY(whole_view(o->seen[TRAIN], &rest));
     grd_status status = GRD_OK;
     const grd_yaml *c = node->first;
     for (int i = 0; i < o->n && status == GRD_OK; i++, c = c->next) {
@@ -276,7 +270,7 @@ static grd_status named_set(opening *o, const char *key, const char *name, grd_d
         from = o->seen[part];
     }
     if (from)
-        return whole_view(o, from, set);
+        return whole_view(from, set);
     char hint[96];
     const grd_yaml *where = grd_yaml_get(o->node, key);
     return grd_yaml_fail(o->host, where ? where : o->node, "data: %s: no subset \"%.60s\"%s", key, name,
@@ -369,6 +363,8 @@ static grd_status keep_some(opening *o, int64_t n, bool in_order, grd_dataset **
 {
     grd_dataset *some;
     grd_status status;
+    if (grd_dataset_by_number(*set, "num_samples, overfit") != GRD_OK)
+        return grd_yaml_fail_in(o->host, o->node);
     if (n >= grd_dataset_length(*set))
         return GRD_OK;
     if (in_order) {
@@ -417,7 +413,7 @@ static grd_status open_train_and_val(opening *o, grd_stage_data *data)
     GRD_TRY(keep_some(o, s->overfit, in_order || s->num_samples, &data->train));
     grd_dataset_free(data->val);
     data->val = NULL;
-    return whole_view(o, data->train, &data->val);
+    return whole_view(data->train, &data->val);
 }
 
 static grd_status open_sets(opening *o, grd_stage_data *data)
@@ -496,6 +492,7 @@ grd_status grd_pipeline_loader(grd_pipeline *p, const char *stage_name, grd_load
     *opts = (grd_loader_opts){ .batch = stage->run.batch, .shuffle = !s->no_shuffle, .drop_last = s->drop_last,
                                .workers = (int)s->workers, .seed = (uint64_t)stage->run.seed,
                                .sampler = grd_sampler_choices[s->sampler], .pad_multiple = s->pad_multiple,
-                               .on_error = s->on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP };
+                               .on_error = s->on_error ? GRD_ERRORS_SKIP : GRD_ERRORS_STOP,
+                               .shuffle_buffer = s->shuffle_buffer };
     return GRD_OK;
 }

@@ -143,7 +143,7 @@ static bool no_validation_set(patient *x)
 static bool batch_larger_than_data(patient *x)
 {
     int64_t n = grd_dataset_length(x->data->train);
-    if (x->stage->run.batch <= n)
+    if (n < 0 || x->stage->run.batch <= n)
         return false;
     snprintf(x->text, x->size, "a batch of %lld, but only %lld samples: every step sees all of them",
              (long long)x->stage->run.batch, (long long)n);
@@ -192,7 +192,10 @@ static bool slow_average(patient *x)
     const double most = 0.05;
     const grd_run_section *run = &x->stage->run;
     int64_t n = grd_dataset_length(x->data->train), batches = (n + run->batch - 1) / run->batch;
+    const int64_t each = x->stage->train.steps_per_epoch;
     double steps = (double)((batches + x->stage->train.accumulate - 1) / x->stage->train.accumulate) * (double)run->epochs;
+    if (n < 0 || each)
+        steps = each ? (double)each * (double)run->epochs : INFINITY; /* a stream's passes: who knows */
     if (run->max_steps && (double)run->max_steps < steps)
         steps = (double)run->max_steps;
     double share = pow(x->stage->train.ema, steps - 1);

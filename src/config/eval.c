@@ -1,6 +1,8 @@
 /* Loss, metrics and confusion of a stage's best weights: for the test at its end, and for the verb. */
 #include "config/pipeline.h"
 
+#include "data/dataset.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -188,6 +190,7 @@ static grd_status fit_baselines(grd_stage *s, const grd_stage_data *data, grd_ba
     grd_linear_model *m;
     grd_linear_fit_opts o = { .folds = FOLDS, .seed = (uint64_t)s->run.seed };
     GRD_TRY(linear_fields(s, data, &o));
+    GRD_TRY(grd_dataset_by_number(data->train, "linear"));
     out->samples = grd_dataset_length(data->train);
     if (out->samples < FOLDS)
         return grd_fail(s->pipeline->host, GRD_ERR_DATA, "stage \"%s\": %lld samples, expected at least %d to choose lambda by",

@@ -40,13 +40,25 @@ static grd_status print_plan(grd_stage *s, const grd_stage_data *data, const grd
     return status;
 }
 
+static void print_length(const grd_dataset *set, const char *what, FILE *out)
+{
+    const int64_t n = set ? grd_dataset_length(set) : 0;
+    if (!set)
+        return;
+    if (n < 0)
+        fprintf(out, "a stream%s", what);
+    else
+        fprintf(out, "%lld%s", (long long)n, what);
+}
+
 static void print_data(const grd_stage *s, const grd_stage_data *data, FILE *out)
 {
-    fprintf(out, "stage %s: %lld samples to train on", s->config->name, (long long)grd_dataset_length(data->train));
-    if (data->val)
-        fprintf(out, ", %lld to choose by", (long long)grd_dataset_length(data->val));
-    if (data->test)
-        fprintf(out, ", %lld to test on", (long long)grd_dataset_length(data->test));
+    fprintf(out, "stage %s: ", s->config->name);
+    print_length(data->train, grd_dataset_length(data->train) < 0 ? " to train on" : " samples to train on", out);
+    fputs(data->val ? ", " : "", out);
+    print_length(data->val, " to choose by", out);
+    fputs(data->test ? ", " : "", out);
+    print_length(data->test, " to test on", out);
     fputc('\n', out);
     for (int f = 0; f < data->n_fields; f++) {
         const grd_field *field = &data->field[f];

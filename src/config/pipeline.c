@@ -240,6 +240,22 @@ static grd_status ask_doctor(grd_stage *s, const grd_stage_data *data, const grd
     return GRD_OK;
 }
 
+/* A schedule that goes by the number of steps, and a stream that does not tell it. */
+static grd_status check_schedule(const grd_stage *s, const grd_stage_data *data)
+{
+    const grd_yaml *node = grd_yaml_get(s->config->all, "schedule");
+    grd_schedule *schedule;
+    if (grd_dataset_length(data->train) >= 0 || s->train.steps_per_epoch)
+        return GRD_OK;
+    const int64_t total = s->run.max_steps ? s->run.max_steps : -1;
+    grd_status status = grd_schedule_new(s->pipeline->ctx, s->schedule, 1, -1, total, &schedule);
+    if (status == GRD_ERR_CONFIG && node)
+        return grd_yaml_fail_in(s->pipeline->host, node);
+    if (status == GRD_OK)
+        grd_schedule_free(schedule);
+    return status;
+}
+
 /* Everything that can be wrong before the first step is found before the first step: of all stages, data and model. */
 static grd_status try_stages(grd_pipeline *p)
 {
@@ -251,7 +267,9 @@ static grd_status try_stages(grd_pipeline *p)
         GRD_TRY(grd_stage_open_data(&p->stage[i], &data));
         grd_status status = GRD_OK;
         if (!p->stage[i].linear) {
-            status = grd_stage_build(&p->stage[i], &data, GRD_F32, &net);
+            status = check_schedule(&p->stage[i], &data);
+            if (status == GRD_OK)
+                status = grd_stage_build(&p->stage[i], &data, GRD_F32, &net);
             if (status == GRD_OK) {
                 status = ask_doctor(&p->stage[i], &data, &net);
                 grd_stage_free_net(&net);

@@ -25,6 +25,7 @@ typedef struct grd_data_section {
     int order;
     int64_t num_samples, overfit;
     bool no_shuffle, drop_last;
+    int64_t shuffle_buffer;
     int64_t workers, pad_multiple;
     int sampler, on_error;
 } grd_data_section;
@@ -50,7 +51,7 @@ enum { GRD_DEBUG_NONE, GRD_DEBUG_NAN, GRD_DEBUG_CHECK, GRD_DEBUG_NOREUSE, GRD_DE
 
 typedef struct grd_train_section {
     double clip_norm, clip_value;
-    int64_t accumulate;
+    int64_t accumulate, steps_per_epoch;
     double ema;
     double checkpoint_seconds;
     int debug;

@@ -12,11 +12,12 @@
 static void print_set(FILE *out, const char *name, const grd_dataset *set, bool more)
 {
     fprintf(out, "\"%s\": ", name);
-    if (!set)
-        fputs("null", out);
+    if (!set || grd_dataset_length(set) < 0)
+        fputs("null", out); /* none, or a stream */
     for (int64_t i = 0; set && i < grd_dataset_length(set); i++)
         fprintf(out, "%s%lld", i ? ", " : "[", (long long)grd_dataset_index(set, i));
-    fputs(set ? grd_dataset_length(set) ? "]" : "[]" : "", out);
+    if (set && grd_dataset_length(set) >= 0)
+        fputs(grd_dataset_length(set) ? "]" : "[]", out);
     fputs(more ? ",\n " : "}\n", out);
 }
 

@@ -94,10 +94,13 @@ grd_status grd_row_failed(grd_host *host, const char *name, grd_status status)
 static grd_status describe_source(grd_host *host, grd_opened *source)
 {
     const char *name = source->row->name;
-    source->length = source->row->length(source->state);
-    if (source->length < 0 || source->length > (int64_t)GRD_MAX_SAMPLES)
-        return grd_fail(host, GRD_ERR_ARG, "%s: length %lld, expected 0 to %lld", name, (long long)source->length,
+    const grd_stream_calls *stream = source->row->stream;
+    const int64_t n = stream ? stream->shards(source->state) : source->row->length(source->state);
+    if (n < 0 || n > (int64_t)GRD_MAX_SAMPLES)
+        return grd_fail(host, GRD_ERR_ARG, "%s: %s %lld, expected 0 to %lld", name, stream ? "shards" : "length", (long long)n,
                         (long long)GRD_MAX_SAMPLES);
+    source->length = stream ? -1 : n;
+    source->shards = stream ? n : 0;
     source->n_fields = source->row->fields(source->state, source->field, GRD_MAX_FIELDS);
     return grd_fields_check(host, name, source->field, source->n_fields);
 }
@@ -292,6 +295,14 @@ grd_status grd_dataset_open(grd_ctx *ctx, const char *name, const char *spec, gr
 
 int64_t grd_dataset_length(const grd_dataset *d) { return d->n; }
 
+grd_status grd_dataset_by_number(const grd_dataset *d, const char *who)
+{
+    if (d->n >= 0)
+        return GRD_OK;
+    return grd_fail(&d->ctx->host, GRD_ERR_ARG, "%s: %s is a stream: its samples are read in turn and cannot be picked", who,
+                    d->source->row->name);
+}
+
 int grd_dataset_fields(const grd_dataset *d, const grd_field **field)
 {
     if (field)
@@ -337,6 +348,7 @@ grd_status grd_dataset_select(const grd_dataset *base, const int64_t *pick, int6
 {
     grd_host *host = &base->ctx->host;
     *out = NULL;
+    GRD_TRY(grd_dataset_by_number(base, "select"));
     if (n < 0 || n > (int64_t)GRD_MAX_SAMPLES)
         return grd_fail(host, GRD_ERR_ARG, "select: %lld samples, expected 0 to %lld", (long long)n, (long long)GRD_MAX_SAMPLES);
     for (int64_t i = 0; i < n; i++)

@@ -13,7 +13,8 @@ typedef struct grd_opened { /* an open source */
     int refs;
     const grd_source *row;
     void *state;
-    int64_t length;
+    int64_t length;   /* -1: a stream */
+    int64_t shards;   /* of a stream */
     int n_fields;
     grd_field field[GRD_MAX_FIELDS];
 } grd_opened;
@@ -41,7 +42,7 @@ struct grd_dataset {
     grd_ctx *ctx;
     grd_opened *source;
     grd_labels *labels; /* NULL = the source's own */
-    int64_t n;
+    int64_t n;      /* -1: a stream */
     int64_t *index; /* in the source; NULL = all of it, in order */
     grd_step **step;
     int n_steps;
@@ -75,6 +76,9 @@ static inline bool grd_shape_varies(const grd_shape *shape)
     return false;
 }
 
+/* An error for `who`, which needs samples by number, if the set is a stream. */
+grd_status grd_dataset_by_number(const grd_dataset *dataset, const char *who);
+
 /* A set that shares base's source and transforms. Takes over `index` (n entries; NULL = base's own), also on failure. A set
  * that is not adopted is freed by its owner, not with the context. */
 grd_status grd_dataset_view(const grd_dataset *base, int64_t *index, int64_t n, bool adopt, grd_dataset **out);
@@ -89,6 +93,12 @@ grd_status grd_step_apply(const grd_step *step, int k, int n, const grd_key *key
 void grd_step_release(grd_host *host, grd_step *step);
 /* The row's own message with its name in front, or one for a row that left none. */
 grd_status grd_row_failed(grd_host *host, const char *name, grd_status status);
+
+/* Making a sample: before its source writes it, and when it has: checked, relabelled (index: in the source; -1: of a stream),
+ * transformed. *who: the row that failed. */
+grd_status grd_sample_begin(const grd_dataset *dataset, grd_sample *sample);
+grd_status grd_sample_complete(const grd_dataset *dataset, int64_t index, const grd_key *key, grd_sample *sample,
+                               const char **who);
 
 /* Puts the text before the message that is there. Returns status. */
 grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char *format, ...) GRD_PRINTF(3, 4);

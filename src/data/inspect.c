@@ -143,6 +143,7 @@ static grd_status keep_sets(grd_report *r, const grd_check_set *set, int n)
         r->name[s] = grd_arena_strdup(&r->arena, set[s].name);
         if (!r->name[s])
             return GRD_ERR_MEMORY;
+        GRD_TRY(grd_dataset_by_number(set[s].set, "data check"));
         GRD_TRY(grd_dataset_view(set[s].set, NULL, grd_dataset_length(set[s].set), false, &r->set[s]));
         r->n_sets = s + 1;
         r->first[s + 1] = r->first[s] + grd_dataset_length(set[s].set);

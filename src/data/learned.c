@@ -1,6 +1,7 @@
 /* What transforms learn from the training set, kept as JSON with numbers that read back to the same bits. */
 #include "data/learned.h"
 
+#include "data/lane.h"
 #include "tensor/tensor.h"
 
 #include <jansson.h>
@@ -120,8 +121,11 @@ grd_status grd_learned_pass(const grd_transform_open *call, int index, grd_learn
     int64_t channels, size;
     GRD_TRY(grd_sample_new(call->fit, call->ctx, &s));
     grd_status status = GRD_OK;
-    for (int64_t i = 0; i < grd_dataset_length(call->fit) && status == GRD_OK; i++) {
-        status = grd_dataset_get(call->fit, i, NULL, s);
+    grd_walk walk = grd_walk_begin(call->fit);
+    for (bool end = false; status == GRD_OK;) {
+        status = grd_walk_next(&walk, s, &end);
+        if (end)
+            break;
         if (status != GRD_OK) {
             grd_fail(&call->ctx->host, status, "%s", s->error);
             break;
@@ -130,15 +134,19 @@ grd_status grd_learned_pass(const grd_transform_open *call, int index, grd_learn
         for (int64_t c = 0; c < channels && status == GRD_OK; c++)
             status = see(user, c, (const float *)s->data[index] + c * size, size);
     }
+    grd_walk_end(&walk);
     grd_sample_free(s, call->ctx);
     return status;
 }
 
 grd_status grd_learned_nothing(const grd_transform_open *call, int index, int64_t channel)
 {
+    char count[32] = "";
+    if (grd_dataset_length(call->fit) >= 0)
+        snprintf(count, sizeof count, "%lld ", (long long)grd_dataset_length(call->fit));
     return grd_fail(&call->ctx->host, GRD_ERR_DATA,
-                    "column %lld of \"%s\" (from 0) has no number in the %lld samples of the training set", (long long)channel,
-                    call->in[index].name, (long long)grd_dataset_length(call->fit));
+                    "column %lld of \"%s\" (from 0) has no number in the %ssamples of the training set", (long long)channel,
+                    call->in[index].name, count);
 }
 
 typedef struct moments { /* of what was seen of one channel */

@@ -88,6 +88,7 @@ grd_status grd_dataset_named(const grd_dataset *d, const char *const *name, int6
     grd_host *host = &d->ctx->host;
     wanted *list;
     *out = NULL;
+    GRD_TRY(grd_dataset_by_number(d, "names"));
     grd_status status = resolve(d, name, n, found, &list);
     int64_t *index = status == GRD_OK ? GRD_NEW_N(host, int64_t, others ? d->n : n) : NULL;
     if (index) {
@@ -125,6 +126,7 @@ grd_status grd_dataset_relabel(const grd_dataset *d, const char *const *name, co
     int f = grd_field_find(source->field, source->n_fields, "label");
     wanted *list = NULL;
     *out = NULL;
+    GRD_TRY(grd_dataset_by_number(d, "relabel"));
     if (f < 0 || source->field[f].shape.rank != 0 || source->field[f].classes < 1)
         return grd_fail(host, GRD_ERR_ARG, "relabel: %s has no class index \"label\"", source->row->name);
     if (d->labels)

@@ -53,8 +53,14 @@ grd_status grd_source_register(grd_ctx *ctx, const grd_source *source)
     const char *name = source->name && *source->name ? source->name : NULL;
     if (!name || !source->doc)
         return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\" has no %s", name ? name : "", name ? "doc" : "name");
-    if (!source->open || !source->length || !source->fields || !source->get)
+    const grd_stream_calls *stream = source->stream;
+    if (!source->open || !source->fields || (!stream && (!source->length || !source->get)))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\" lacks one of open, length, fields, get", name);
+    if (stream && (!stream->shards || !stream->begin || !stream->next || !stream->tell != !stream->seek))
+        return grd_fail(&ctx->host, GRD_ERR_ARG,
+                        "source \"%s\": its stream lacks one of shards, begin, next, or has tell without seek", name);
+    if (stream && (source->length || source->get || source->peek))
+        return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\" is a stream, and has length, get or peek", name);
     if (grd_source_find(ctx, name))
         return grd_fail(&ctx->host, GRD_ERR_ARG, "source \"%s\": there is one of that name already", name);
     return grd_registry_add(ctx, GRD_REGISTRY_SOURCE, source);

@@ -16,6 +16,7 @@
     X(file_list)       \
     X(keypoints)       \
     X(csv)             \
+    X(csv_stream)      \
     X(npy)             \
     X(npz)             \
     X(text)            \

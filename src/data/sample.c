@@ -130,7 +130,7 @@ grd_status grd_sample_fail_in(grd_sample *sample, grd_status status, const char 
     va_start(args, format);
     vsnprintf(before, sizeof before, format, args);
     va_end(args);
-    snprintf(text, sizeof text, "%s", sample->error);
+    snprintf(text, sizeof text, "%s", sample->error[0] ? sample->error : grd_status_name(status));
     int n = snprintf(sample->error, sizeof sample->error, "%s", before);
     if (n >= 0 && (size_t)n < sizeof sample->error)
         snprintf(sample->error + n, sizeof sample->error - (size_t)n, "%s", text);
@@ -142,8 +142,6 @@ static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, 
 {
     char name[160] = "";
     int64_t index = grd_dataset_index(d, i);
-    if (!out->error[0])
-        snprintf(out->error, sizeof out->error, "%s", grd_status_name(status));
     if (d->source->row->name_of) {
         char own[128];
         snprintf(name, sizeof name, " (%s)", grd_dataset_name(d, i, own, sizeof own));
@@ -154,8 +152,9 @@ static grd_status read_failed(const grd_dataset *d, const char *row, int64_t i, 
 /* ---- making it ---- */
 
 /* A source writes fields of fixed shape where they lie, also those that vary further along the chain. */
-static grd_status start(const grd_opened *source, grd_sample *out)
+grd_status grd_sample_begin(const grd_dataset *d, grd_sample *out)
 {
+    const grd_opened *source = d->source;
     grd_sample_memory *m = out->memory;
     out->error[0] = 0;
     out->field = source->field;
@@ -260,27 +259,18 @@ static grd_status apply(const grd_dataset *d, int *k, const grd_key *key, grd_sa
     return grd_step_apply(d->step[*k], *k, d->source->n_fields, key, out);
 }
 
-grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
+grd_status grd_sample_complete(const grd_dataset *d, int64_t index, const grd_key *key, grd_sample *out, const char **who)
 {
     const grd_opened *source = d->source;
-    GRD_TRY(start(source, out));
-    if (i < 0 || i >= d->n)
-        return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", source->row->name, (long long)i,
-                               (long long)d->n);
-    grd_status status = source->row->get(source->state, grd_dataset_index(d, i), out);
-    if (status == GRD_OK)
-        status = check_shapes(out, source->field, source->n_fields);
-    if (status != GRD_OK)
-        return read_failed(d, source->row->name, i, out, status);
+    *who = source->row->name;
+    GRD_TRY(check_shapes(out, source->field, source->n_fields));
     if (d->labels)
-        grd_labels_find(d->labels, grd_dataset_index(d, i), out->data[d->labels->field]);
+        grd_labels_find(d->labels, index, out->data[d->labels->field]);
     for (int k = 0; k < d->n_steps; k++) {
         if (!d->step[k]->row->apply)
             continue; /* of whole batches */
-        const int first = k;
-        status = apply(d, &k, key, out);
-        if (status != GRD_OK)
-            return read_failed(d, d->step[first]->row->name, i, out, status);
+        *who = d->step[k]->row->name;
+        GRD_TRY(apply(d, &k, key, out));
     }
     out->field = d->field;
     for (int f = source->n_fields; f < d->n_fields; f++) {
@@ -289,4 +279,20 @@ grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, 
         *(int32_t *)out->data[f] = (int32_t)out->shape[d->length_of[f]].dim[0];
     }
     return GRD_OK;
+}
+
+grd_status grd_dataset_get(const grd_dataset *d, int64_t i, const grd_key *key, grd_sample *out)
+{
+    const grd_opened *source = d->source;
+    const char *who = source->row->name;
+    GRD_TRY(grd_sample_begin(d, out));
+    if (d->n < 0)
+        return grd_sample_fail(out, GRD_ERR_ARG, "%s: a stream: its samples are read in turn, by a loader", who);
+    if (i < 0 || i >= d->n)
+        return grd_sample_fail(out, GRD_ERR_ARG, "%s: sample %lld, the data set has %lld", who, (long long)i, (long long)d->n);
+    const int64_t index = grd_dataset_index(d, i);
+    grd_status status = source->row->get(source->state, index, out);
+    if (status == GRD_OK)
+        status = grd_sample_complete(d, index, key, out, &who);
+    return status == GRD_OK ? GRD_OK : read_failed(d, who, i, out, status);
 }

@@ -199,7 +199,7 @@ static void show(sheet *s, const grd_batch *b, int64_t r, int64_t place, const g
 
 static void name_sample(const grd_dataset *d, int64_t index, char *text, size_t size)
 {
-    if (d->source->row->name_of)
+    if (d->source->row->name_of && !d->source->row->stream)
         d->source->row->name_of(d->source->state, index, text, size);
     else
         snprintf(text, size, "%lld", (long long)index);
@@ -249,7 +249,7 @@ grd_status grd_dataset_sheet(grd_ctx *ctx, const grd_dataset *d, const grd_loade
     if (n < 1 || n > MOST_PICTURES || o->columns < 0)
         return grd_fail(&ctx->host, GRD_ERR_ARG, "sheet: %lld pictures in %d columns, expected 1 to %d", (long long)n, o->columns,
                         MOST_PICTURES);
-    n = n < d->n ? n : d->n;
+    n = n < d->n || d->n < 0 ? n : d->n;
     sheet s = { .host = &ctx->host, .data = d };
     grd_loader *loader;
     GRD_TRY(find_fields(&s));

@@ -213,6 +213,7 @@ static grd_status divide(const grd_dataset *d, const double *fraction, int n, co
     double sum;
     *p = (pool){ .data = d };
     *part = NULL;
+    GRD_TRY(grd_dataset_by_number(d, "split"));
     GRD_TRY(check_fractions(host, fraction, n, &sum));
     GRD_TRY(pool_open(p, d, "split", o->seed, o->order));
     *part = GRD_NEW_N(host, int32_t, d->n);
@@ -247,6 +248,7 @@ grd_status grd_dataset_fold(const grd_dataset *d, int folds, int fold, const grd
     int32_t *part;
     grd_dataset *two[2] = { NULL, NULL };
     *train = *val = NULL;
+    GRD_TRY(grd_dataset_by_number(d, "folds"));
     if (folds < 2 || folds > d->n || folds > GRD_MAX_FOLDS)
         return grd_fail(host, GRD_ERR_ARG, "folds: %d of %lld samples, expected 2 to %lld, each with a sample", folds, (long long)d->n,
                         (long long)(d->n < GRD_MAX_FOLDS ? d->n : GRD_MAX_FOLDS));
@@ -350,6 +352,7 @@ grd_status grd_dataset_subsets(const grd_dataset *d, const grd_subset *subset, i
 {
     for (int k = 0; k < n; k++)
         out[k] = NULL;
+    GRD_TRY(grd_dataset_by_number(d, "subsets"));
     GRD_TRY(check_subsets(&d->ctx->host, subset, n));
     pool p;
     grd_status status = pool_open(&p, d, "subsets", seed, GRD_ORDER_PHILOX);

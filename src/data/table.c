@@ -24,6 +24,7 @@ typedef struct column {
 typedef struct reading {
     grd_host *host;
     const grd_table_opts *o;
+    grd_arena *arena;           /* what the table keeps */
     grd_table *t;
     grd_csv own, other;         /* of the part; of train, if that is another file */
     bool own_open, other_open;
@@ -54,19 +55,19 @@ static grd_status one_byte(grd_host *host, const char *key, const char *text, ch
     return *out ? GRD_OK : grd_fail(host, GRD_ERR_ARG, "%s: \"%.40s\", expected one character, tab or space", key, text);
 }
 
-static grd_status csv_options(reading *r, grd_csv_opts *csv)
+grd_status grd_table_csv_opts(grd_arena *arena, const grd_table_opts *o, grd_csv_opts *csv)
 {
-    const grd_table_opts *o = r->o;
+    grd_host *host = arena->host;
     const char **missing;
     int n;
     *csv = (grd_csv_opts){ .no_header = o->no_header, .no_quotes = o->no_quotes, .trim = o->trim };
-    GRD_TRY(one_byte(r->host, "separator", o->separator, &csv->separator));
-    GRD_TRY(one_byte(r->host, "comment", o->comment, &csv->comment));
-    GRD_TRY(one_byte(r->host, "decimal", o->decimal, &csv->point));
+    GRD_TRY(one_byte(host, "separator", o->separator, &csv->separator));
+    GRD_TRY(one_byte(host, "comment", o->comment, &csv->comment));
+    GRD_TRY(one_byte(host, "decimal", o->decimal, &csv->point));
     if (csv->point && csv->point != '.' && csv->point != ',')
-        return grd_fail(r->host, GRD_ERR_ARG, "decimal: \"%s\", expected \".\" or \",\"", o->decimal);
+        return grd_fail(host, GRD_ERR_ARG, "decimal: \"%s\", expected \".\" or \",\"", o->decimal);
     if (o->missing) {
-        GRD_TRY(grd_text_names(&r->t->arena, "missing", o->missing, &missing, &n));
+        GRD_TRY(grd_text_names(arena, "missing", o->missing, &missing, &n));
         memmove(missing + 1, missing, sizeof *missing * (size_t)n); /* an empty cell is always missing */
         missing[0] = "";
         csv->missing = missing;
@@ -77,11 +78,11 @@ static grd_status csv_options(reading *r, grd_csv_opts *csv)
 static grd_status open_files(reading *r)
 {
     const grd_table_opts *o = r->o;
-    grd_arena *arena = &r->t->arena;
+    grd_arena *arena = r->arena;
     grd_csv_opts csv;
     const char *train;
     const bool cut = o->parts.n > 0;
-    GRD_TRY(csv_options(r, &csv));
+    GRD_TRY(grd_table_csv_opts(arena, o, &csv));
     if (cut && strstr(o->file, "{part}"))
         return grd_fail(r->host, GRD_ERR_ARG, "parts: file \"%.200s\" holds {part}: each part is a file already", o->file);
     GRD_TRY(grd_text_part(arena, "file", o->file, cut ? GRD_PART_TRAIN : o->part, &r->t->file));
@@ -112,12 +113,21 @@ static grd_status one_column(const reading *r, const char *key, const char *name
     return name ? grd_csv_column(r->train, key, name, out) : GRD_OK;
 }
 
-/* take[c]: whether column c is a feature. */
-static grd_status choose_columns(reading *r, bool *take, int *order)
+/* The features' columns into order, which has room for all. */
+static grd_status choose_columns(reading *r, int *order)
 {
     const char **name;
     int n, at;
-    GRD_TRY(grd_text_names(&r->t->arena, "features", r->o->features, &name, &n));
+    bool *take = grd_arena_alloc(r->arena, (size_t)r->train->n_columns); /* which columns are features */
+    if (!take)
+        return GRD_ERR_MEMORY;
+    GRD_TRY(one_column(r, "target", r->o->target, &r->target));
+    GRD_TRY(one_column(r, "group", r->o->group, &r->group));
+    GRD_TRY(one_column(r, "image", r->o->image, &r->image));
+    if (r->image >= 0 && (r->image == r->target || r->image == r->group))
+        return grd_fail(r->host, GRD_ERR_ARG, "image: column \"%.80s\" is the %s", r->o->image,
+                        r->image == r->target ? "target" : "group");
+    GRD_TRY(grd_text_names(r->arena, "features", r->o->features, &name, &n));
     for (int i = 0; i < n; i++) {
         GRD_TRY(grd_csv_column(r->train, "features", name[i], &at));
         if (take[at])
@@ -135,7 +145,7 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
         return GRD_OK;
     for (int c = 0; c < r->train->n_columns; c++)
         take[c] = c != r->target && c != r->group && c != r->image;
-    GRD_TRY(grd_text_names(&r->t->arena, "drop", r->o->drop, &name, &n));
+    GRD_TRY(grd_text_names(r->arena, "drop", r->o->drop, &name, &n));
     for (int i = 0; i < n; i++) {
         GRD_TRY(grd_csv_column(r->train, "drop", name[i], &at));
         take[at] = false;
@@ -143,6 +153,15 @@ static grd_status choose_columns(reading *r, bool *take, int *order)
     for (int c = 0; c < r->train->n_columns; c++)
         if (take[c])
             order[r->n_columns++] = c;
+    return GRD_OK;
+}
+
+grd_status grd_table_columns(grd_arena *arena, const grd_csv *csv, const grd_table_opts *o, int *target, int *order, int *n)
+{
+    reading r = { .host = arena->host, .o = o, .arena = arena, .train = csv };
+    GRD_TRY(choose_columns(&r, order));
+    *target = r.target;
+    *n = r.n_columns;
     return GRD_OK;
 }
 
@@ -212,18 +231,11 @@ static grd_status keep_names(reading *r)
 static grd_status describe_columns(reading *r)
 {
     const size_t n = (size_t)r->train->n_columns;
-    bool *take = grd_arena_alloc(&r->t->arena, n);
-    int *order = grd_arena_alloc(&r->t->arena, sizeof *order * n);
-    r->column = grd_arena_alloc(&r->t->arena, sizeof *r->column * n);
-    if (!take || !order || !r->column)
+    int *order = grd_arena_alloc(r->arena, sizeof *order * n);
+    r->column = grd_arena_alloc(r->arena, sizeof *r->column * n);
+    if (!order || !r->column)
         return GRD_ERR_MEMORY;
-    GRD_TRY(one_column(r, "target", r->o->target, &r->target));
-    GRD_TRY(one_column(r, "group", r->o->group, &r->group));
-    GRD_TRY(one_column(r, "image", r->o->image, &r->image));
-    if (r->image >= 0 && (r->image == r->target || r->image == r->group))
-        return grd_fail(r->host, GRD_ERR_ARG, "image: column \"%.80s\" is the %s", r->o->image,
-                        r->image == r->target ? "target" : "group");
-    GRD_TRY(choose_columns(r, take, order));
+    GRD_TRY(choose_columns(r, order));
     for (int i = 0; i < r->n_columns; i++) {
         r->column[i].at = order[i];
         GRD_TRY(describe_column(r, &r->column[i]));
@@ -569,7 +581,7 @@ grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table 
     memset(table, 0, sizeof *table);
     table->host = host;
     grd_arena_init(&table->arena, host);
-    reading r = { .host = host, .o = opts, .t = table, .target = -1, .group = -1, .image = -1 };
+    reading r = { .host = host, .o = opts, .arena = &table->arena, .t = table, .target = -1, .group = -1, .image = -1 };
     grd_status status = read_all(&r);
     end_reading(&r);
     if (status != GRD_OK)

@@ -51,4 +51,9 @@ void grd_table_close(grd_table *table);
 grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, int64_t n, const grd_table_opts *opts,
                             grd_table *table);
 
+/* Parts of it that a stream of tables uses: how cells are read; which columns are features (order has room for all, *n are), and
+ * the target, -1 = none. */
+grd_status grd_table_csv_opts(grd_arena *arena, const grd_table_opts *opts, grd_csv_opts *csv);
+grd_status grd_table_columns(grd_arena *arena, const grd_csv *csv, const grd_table_opts *opts, int *target, int *order, int *n);
+
 #endif

@@ -38,6 +38,7 @@ static grd_status learn_medians(const grd_transform_open *call, int index, grd_l
     int64_t channels, size;
     size_t count;
     grd_channels(&call->in[index].shape, &channels, &size);
+    GRD_TRY(grd_dataset_by_number(call->fit, "median"));
     column_values v = { .room = grd_dataset_length(call->fit) * size };
     if (size < 0 || !grd_size_mul((size_t)v.room, (size_t)channels * sizeof(float), &count))
         return grd_fail(l->host, GRD_ERR_ARG, "median: field \"%s\" varies or is too large", call->in[index].name);

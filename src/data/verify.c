@@ -1,5 +1,5 @@
 /* Looking at every sample of a data set once: is each what its fields promise? */
-#include "data/dataset.h"
+#include "data/lane.h"
 
 #include <math.h>
 
@@ -30,13 +30,14 @@ static grd_status verify_field(grd_host *host, const char *source, int64_t index
     return GRD_OK;
 }
 
-static grd_status verify_sample(grd_host *host, const grd_dataset *d, int64_t i, grd_sample *sample)
+static grd_status verify_next(grd_host *host, grd_walk *walk, grd_sample *sample, bool *end)
 {
-    grd_status status = grd_dataset_get(d, i, NULL, sample);
+    const grd_dataset *d = walk->lane.data;
+    grd_status status = grd_walk_next(walk, sample, end);
     if (status != GRD_OK)
         return grd_fail(host, status, "%s", sample->error);
-    for (int f = 0; f < sample->n; f++)
-        GRD_TRY(verify_field(host, d->source->row->name, grd_dataset_index(d, i), &d->field[f], sample, f));
+    for (int f = 0; f < sample->n && !*end; f++)
+        GRD_TRY(verify_field(host, d->source->row->name, walk->place, &d->field[f], sample, f));
     return GRD_OK;
 }
 
@@ -54,11 +55,15 @@ grd_status grd_dataset_verify(grd_ctx *ctx, const grd_dataset *d, int64_t *count
     grd_sample *sample;
     GRD_TRY(grd_sample_new(d, ctx, &sample));
     grd_status status = GRD_OK;
-    for (int64_t i = 0; i < d->n && status == GRD_OK; i++) {
-        status = verify_sample(host, d, i, sample);
+    grd_walk walk = grd_walk_begin(d);
+    for (bool end = false; status == GRD_OK;) {
+        status = verify_next(host, &walk, sample, &end);
+        if (end)
+            break;
         if (status == GRD_OK && counts)
             counts[*(const int32_t *)sample->data[label]]++;
     }
+    grd_walk_end(&walk);
     grd_sample_free(sample, ctx);
     return status;
 }

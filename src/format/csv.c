@@ -213,7 +213,7 @@ static grd_status read_row(reader *r)
     if (n != (size_t)csv->n_columns)
         return grd_fail(csv->host, GRD_ERR_FORMAT, "%s:%llu: %zu column%s, expected %d as in line %llu", csv->name,
                         (unsigned long long)r->row[r->n_rows].line, n, n == 1 ? "" : "s", csv->n_columns,
-                        (unsigned long long)r->row[0].line);
+                        (unsigned long long)(csv->opts.columns ? 1 : r->row[0].line));
     r->n_rows++;
     return GRD_OK;
 }
@@ -260,7 +260,8 @@ static grd_status parse_text(reader *r)
     if (!csv->opts.separator)
         csv->opts.separator = sniff(r->next, r->end, &csv->opts);
     r->special[0] = r->special['\n'] = r->special['\r'] = r->special[(unsigned char)csv->opts.separator] = true;
-    r->line = 1;
+    r->line = csv->opts.first_line ? csv->opts.first_line : 1;
+    csv->n_columns = csv->opts.columns;
     while (r->next < r->end)
         if (!pass_line(r))
             GRD_TRY(read_row(r));

@@ -14,6 +14,8 @@ typedef struct grd_csv_opts {
     bool trim;      /* blanks around cells are not part of them */
     const char *const *missing; /* ends with NULL: cells that stand for no value (not copied: they outlive
                                    the grd_csv); NULL = grd_csv_missing_words */
+    uint64_t first_line; /* of a text that is a part of a file: its first line's number, from 1; 0 = 1 */
+    int columns;         /* how many a row must have; 0 = as many as the first one */
 } grd_csv_opts;
 
 /* "", "NA", "N/A", "nan", "NaN", "null", "?", NULL */

@@ -34,6 +34,7 @@ struct schedule_row {
     size_t options_size;
     double (*lr)(const grd_schedule *s, int64_t step);
     void (*epoch)(grd_schedule *s, double val_loss); /* may be NULL */
+    bool by_epoch, by_total; /* needs to know the steps of an epoch, of the run */
 };
 
 static int64_t epoch_of(const grd_schedule *s, int64_t step) { return s->per_epoch > 0 ? step / s->per_epoch : 0; }
@@ -120,14 +121,15 @@ static const grd_option plateau_options[] = {
 };
 
 static const schedule_row rows[] = {
-    { "constant", "the base rate", NULL, 0, constant_lr, NULL },
-    { "step", "cut every `size` epochs", step_options, sizeof(step_opts), step_lr, NULL },
-    { "multistep", "cut at given epochs", multistep_options, sizeof(multistep_opts), multistep_lr, NULL },
-    { "exponential", "cut a little every epoch", exponential_options, sizeof(exponential_opts), exponential_lr, NULL },
+    { "constant", "the base rate", NULL, 0, constant_lr, NULL, false, false },
+    { "step", "cut every `size` epochs", step_options, sizeof(step_opts), step_lr, NULL, true, false },
+    { "multistep", "cut at given epochs", multistep_options, sizeof(multistep_opts), multistep_lr, NULL, true, false },
+    { "exponential", "cut a little every epoch", exponential_options, sizeof(exponential_opts), exponential_lr, NULL, true,
+      false },
     { "cosine", "warm-up, then half a cosine down to `min` at the end of the run", cosine_options, sizeof(cosine_opts), cosine_lr,
-      NULL },
+      NULL, false, true },
     { "plateau", "cut when the validation loss no longer falls", plateau_options, sizeof(plateau_opts), plateau_lr,
-      plateau_epoch },
+      plateau_epoch, false, false },
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
@@ -157,6 +159,11 @@ static grd_status set_up(grd_schedule *s, const char *spec)
     if (!s->row)
         return grd_fail(s->host, GRD_ERR_CONFIG, "schedule: no schedule \"%s\"%s", name,
                         grd_nearest_text(&nearest, hint, sizeof hint));
+    if ((s->row->by_epoch && s->per_epoch < 0) || (s->row->by_total && s->total < 0))
+        return grd_fail(s->host, GRD_ERR_CONFIG,
+                        "schedule: %s goes by the number of steps%s, and that of a stream is not known: %s", name,
+                        s->row->by_epoch ? " in an epoch" : "",
+                        s->row->by_epoch ? "give steps_per_epoch" : "give steps_per_epoch or max_steps");
     GRD_TRY(grd_options_parse(s->host, &s->arena, s->row->options, s->options, name, rest));
     return grd_options_resolve(s->host, s->row->options, s->row->options_size, name, s->options, s->options);
 }

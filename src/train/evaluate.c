@@ -68,7 +68,7 @@ static grd_status add_metrics(grd_evaluator *e, const grd_eval_opts *opts)
 
 static grd_status compile_ahead(grd_evaluator *e)
 {
-    int64_t sizes[2] = { e->batch < e->length ? e->batch : e->length, e->length % e->batch };
+    int64_t sizes[2] = { e->length < 0 || e->batch < e->length ? e->batch : e->length, e->length < 0 ? 0 : e->length % e->batch };
     for (int i = 0; i < 2 && !e->feed.varies; i++) {
         grd_shape shape[GRD_MAX_INPUTS];
         grd_plan *plan;
@@ -85,7 +85,7 @@ grd_status grd_evaluator_open(grd_evaluator *e, grd_model *model, const grd_eval
     e->model = model;
     e->host = &model->ctx->host;
     e->who = who;
-    if (!opts->data || grd_dataset_length(opts->data) < 1)
+    if (!opts->data || grd_dataset_length(opts->data) == 0)
         return grd_fail(e->host, GRD_ERR_DATA, "%s: there are no samples to evaluate on", who);
     e->length = grd_dataset_length(opts->data);
     e->batch = opts->batch > 0 ? opts->batch : 32;

@@ -1,6 +1,7 @@
 /* Data sets as matrices: fields, batches, and the rows that are fitted. */
 #include "train/linear.h"
 
+#include "data/dataset.h"
 #include "train/dense.h"
 
 #include <math.h>
@@ -111,6 +112,7 @@ void grd_linear_target(const grd_linear_model *m, const grd_batch *batch, int64_
 static grd_status open_parts(grd_linear_data *d, const grd_dataset *train, int folds, uint64_t seed)
 {
     d->parts = folds > 1 ? folds : 1;
+    GRD_TRY(grd_dataset_by_number(train, d->model->who));
     d->n = grd_dataset_length(train);
     if (d->n < 1)
         return grd_fail(d->host, GRD_ERR_DATA, "%s: there are no samples to fit", d->model->who);

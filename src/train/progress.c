@@ -91,8 +91,10 @@ static void counts_text(const progress *s, const grd_train_state *now, double ra
 {
     char value[4][40], time[2][24], speed[24];
     double elapsed = grd_clock() - s->epoch_begun, left = rate > 0 ? (double)(now->batches - now->batch) / rate : NAN;
-    int n = snprintf(text, size, "%lld/%lld [%s<%s, %s", (long long)now->batch, (long long)now->batches,
-                     grd_clock_text(elapsed, time[0]), grd_clock_text(left, time[1]), rate_text(rate, speed));
+    int n = now->batches < 0 ? snprintf(text, size, "%lld [%s, %s", (long long)now->batch, grd_clock_text(elapsed, time[0]),
+                                        rate_text(rate, speed))
+                             : snprintf(text, size, "%lld/%lld [%s<%s, %s", (long long)now->batch, (long long)now->batches,
+                                        grd_clock_text(elapsed, time[0]), grd_clock_text(left, time[1]), rate_text(rate, speed));
     if (n < 0 || (size_t)n >= size)
         return;
     if (!s->n_recent)
@@ -108,7 +110,7 @@ static void draw(progress *s, const grd_train_state *now, double rate)
     char head[64], counts[LINE];
     snprintf(head, sizeof head, "Epoch [%lld/%lld]", (long long)now->epoch, (long long)now->epochs);
     counts_text(s, now, rate, counts, sizeof counts);
-    grd_bar_draw(&s->line, head, now->batches ? (double)now->batch / (double)now->batches : 0, counts);
+    grd_bar_draw(&s->line, head, now->batches < 0 ? NAN : now->batches ? (double)now->batch / (double)now->batches : 0, counts);
 }
 
 /* Batches a second: a moving average (0.3 for the newest), corrected for its beginning. */
@@ -147,8 +149,10 @@ static void end_epoch(progress *s, const grd_train_state *now)
     double elapsed = grd_clock() - s->epoch_begun;
     size_t n = 0;
 #define ADD(...) n += n < sizeof text ? (size_t)snprintf(text + n, sizeof text - n, __VA_ARGS__) : 0
-    ADD("Epoch [%lld/%lld]: %lld/%lld [%s, %s] train_loss=%s", (long long)now->epoch, (long long)now->epochs,
-        (long long)now->batch, (long long)now->batches, grd_clock_text(elapsed, time),
+    ADD("Epoch [%lld/%lld]: %lld", (long long)now->epoch, (long long)now->epochs, (long long)now->batch);
+    if (now->batches >= 0)
+        ADD("/%lld", (long long)now->batches);
+    ADD(" [%s, %s] train_loss=%s", grd_clock_text(elapsed, time),
         rate_text((double)(now->batch - s->batch_begun) / elapsed, speed), number(now->train_loss, value));
     if (!isnan(now->val_loss))
         ADD(" val_loss=%s", number(now->val_loss, value));

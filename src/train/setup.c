@@ -48,9 +48,11 @@ static grd_status resolve(grd_trainer *t, const grd_trainer_opts *opts)
     o->eval_batch = int_or(o->eval_batch, o->batch);
     o->accumulate = int_or(o->accumulate, 1);
     o->max_steps = int_or(o->max_steps, 0);
+    o->steps_per_epoch = int_or(o->steps_per_epoch, 0);
     o->clip_norm = real_or(o->clip_norm, 2);
     o->clip_value = real_or(o->clip_value, 0);
     o->ema = real_or(o->ema, 0);
+    o->shuffle_buffer = int_or(o->shuffle_buffer, 1000);
     o->patience = int_or(o->patience, 10);
     o->seed = o->seed ? o->seed : t->ctx->seed;
     GRD_TRY(check(t, "epochs", (double)o->epochs, 1));
@@ -58,13 +60,14 @@ static grd_status resolve(grd_trainer *t, const grd_trainer_opts *opts)
     GRD_TRY(check(t, "eval_batch", (double)o->eval_batch, 1));
     GRD_TRY(check(t, "accumulate", (double)o->accumulate, 1));
     GRD_TRY(check(t, "max_steps", (double)o->max_steps, 0));
+    GRD_TRY(check(t, "steps_per_epoch", (double)o->steps_per_epoch, 0));
     GRD_TRY(check(t, "clip_norm", o->clip_norm, 0));
     GRD_TRY(check(t, "clip_value", o->clip_value, 0));
     GRD_TRY(check(t, "patience", (double)o->patience, 0));
     GRD_TRY(check(t, "workers", o->workers, 0));
-    if (!o->train || grd_dataset_length(o->train) < 1)
+    if (!o->train || grd_dataset_length(o->train) == 0)
         return grd_fail(t->host, GRD_ERR_DATA, "%s: there are no samples to train on", o->stage);
-    if (o->val && grd_dataset_length(o->val) < 1)
+    if (o->val && grd_dataset_length(o->val) == 0)
         return grd_fail(t->host, GRD_ERR_DATA, "%s: the validation set is empty", o->stage);
     if (!grd_valid(o->loss))
         return grd_fail(t->host, GRD_ERR_ARG, "%s: the loss is not valid%s%s", o->stage, o->loss.graph ? ": " : "",
@@ -101,14 +104,20 @@ static grd_status open_data(grd_trainer *t)
 {
     const grd_trainer_opts *o = &t->opts;
     int64_t length = grd_dataset_length(o->train);
-    if (o->drop_last && length < o->batch)
+    if (o->drop_last && length >= 0 && length < o->batch)
         return grd_fail(t->host, GRD_ERR_DATA, "%s: %lld samples do not fill one batch of %lld, and drop_last is on", o->stage,
                         (long long)length, (long long)o->batch);
     GRD_TRY(grd_feed_init(&t->feed, t->model, o->train, o->stage, &t->compile.loss, 1));
     grd_loader_opts loader = { .batch = o->batch, .shuffle = !o->no_shuffle, .drop_last = o->drop_last, .workers = o->workers,
-                               .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error };
+                               .seed = o->seed, .sampler = o->sampler, .pad_multiple = o->pad_multiple, .on_error = o->on_error,
+                               .shuffle_buffer = o->shuffle_buffer };
     GRD_TRY(grd_loader_new(t->ctx, o->train, &loader, &t->loader));
     t->now.batches = grd_loader_batches(t->loader);
+    if (!o->steps_per_epoch)
+        return GRD_OK;
+    if (o->steps_per_epoch > INT64_MAX / o->accumulate)
+        return grd_fail(t->host, GRD_ERR_ARG, "%s: steps_per_epoch: %lld is too many", o->stage, (long long)o->steps_per_epoch);
+    t->now.batches = o->steps_per_epoch * o->accumulate;
     return GRD_OK;
 }
 
@@ -117,7 +126,8 @@ static grd_status open_plans(grd_trainer *t)
     t->compile.train = t->compile.backward = true;
     t->compile.flags = t->opts.debug;
     int64_t length = grd_dataset_length(t->opts.train), batch = t->opts.batch;
-    int64_t sizes[2] = { batch < length ? batch : length, length > batch && !t->opts.drop_last ? length % batch : 0 };
+    int64_t sizes[2] = { length < 0 || batch < length ? batch : length,
+                         length > batch && !t->opts.drop_last ? length % batch : 0 };
     for (int i = 0; i < 2 && !t->feed.varies; i++) {
         grd_shape shape[GRD_MAX_INPUTS];
         grd_plan *plan;
@@ -130,11 +140,12 @@ static grd_status open_plans(grd_trainer *t)
 
 static grd_status open_optim(grd_trainer *t)
 {
-    int64_t steps = (t->now.batches + t->opts.accumulate - 1) / t->opts.accumulate;
-    if (t->opts.epochs > INT64_MAX / steps)
+    int64_t steps = t->now.batches < 0 ? -1 : (t->now.batches + t->opts.accumulate - 1) / t->opts.accumulate, total = -1;
+    if (steps > 0 && t->opts.epochs > INT64_MAX / steps)
         return grd_fail(t->host, GRD_ERR_ARG, "%s: epochs: %lld is too many", t->opts.stage, (long long)t->opts.epochs);
-    int64_t total = steps * t->opts.epochs;
-    if (t->opts.max_steps && t->opts.max_steps < total)
+    if (steps > 0)
+        total = steps * t->opts.epochs;
+    if (t->opts.max_steps && (total < 0 || t->opts.max_steps < total))
         total = t->opts.max_steps;
     GRD_TRY(grd_optim_new(t->model, t->opts.optim, &t->optim));
     if (t->opts.ema != 0)

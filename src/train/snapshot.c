@@ -27,7 +27,7 @@ typedef struct number {
     double *real;
 } number;
 
-enum { NUMBERS = 18 };
+enum { NUMBERS = 18, CONDITIONS = 6 };
 
 static void numbers_of(grd_trainer *t, number out[NUMBERS])
 {
@@ -58,11 +58,11 @@ static void numbers_of(grd_trainer *t, number out[NUMBERS])
 static const char *evaluated_key(const grd_trainer *t) { return t->opts.ema > 0 ? "state_dict_ema" : "state_dict"; }
 
 /* What a resume must find unchanged: with other values there is no going on with the same bits. */
-static void conditions_of(const grd_trainer *t, const char *key[5], int64_t value[5])
+static void conditions_of(const grd_trainer *t, const char *key[CONDITIONS], int64_t value[CONDITIONS])
 {
-    const char *const names[5] = { "train_samples", "batch_size", "accumulate", "shuffle", "seed" };
-    const int64_t now[5] = { grd_dataset_length(t->opts.train), t->opts.batch, t->opts.accumulate, !t->opts.no_shuffle,
-                             (int64_t)t->opts.seed };
+    const char *const names[CONDITIONS] = { "train_samples", "batch_size", "accumulate", "shuffle", "seed", "steps_per_epoch" };
+    const int64_t now[CONDITIONS] = { grd_dataset_length(t->opts.train), t->opts.batch, t->opts.accumulate, !t->opts.no_shuffle,
+                                      (int64_t)t->opts.seed, t->opts.steps_per_epoch };
     memcpy(key, names, sizeof names);
     memcpy(value, now, sizeof now);
 }
@@ -87,12 +87,30 @@ static grd_status put_handlers(grd_trainer *t, grd_arena *arena, grd_value *ours
     return grd_value_set(arena, ours, "handlers", dict);
 }
 
+/* Where the data are, if epoch and batch do not say it. */
+static grd_status put_place(grd_trainer *t, grd_arena *arena, grd_value *ours)
+{
+    if (!grd_trainer_needs_place(t))
+        return GRD_OK;
+    const char *place = t->place;
+    if (!place) {
+        const size_t size = (size_t)grd_loader_save(t->loader, NULL, 0) + 1;
+        char *text = grd_arena_alloc(arena, size);
+        if (!text)
+            return GRD_ERR_MEMORY;
+        grd_loader_save(t->loader, text, size);
+        place = text;
+    }
+    SET(ours, "pass", grd_value_int(arena, t->pass));
+    return grd_value_set(arena, ours, "place", grd_value_text(arena, place));
+}
+
 static grd_status put_ours(grd_trainer *t, grd_arena *arena, grd_value *root, bool with_best)
 {
     grd_value *ours = grd_value_dict(arena), *schedule = grd_value_list(arena);
     number list[NUMBERS];
-    const char *key[5];
-    int64_t value[5];
+    const char *key[CONDITIONS];
+    int64_t value[CONDITIONS];
     double state[8];
     t->now.seconds = grd_trainer_seconds(t);
     SET(ours, "format", grd_value_int(arena, FORMAT));
@@ -106,12 +124,13 @@ static grd_status put_ours(grd_trainer *t, grd_arena *arena, grd_value *root, bo
         SET(ours, list[i].key, list[i].whole ? grd_value_int(arena, *list[i].whole) : grd_value_real(arena, *list[i].real));
     SET(ours, "epoch_closed", grd_value_bool(arena, t->epoch_closed));
     conditions_of(t, key, value);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < CONDITIONS; i++)
         SET(ours, key[i], grd_value_int(arena, value[i]));
     for (int i = 0, n = grd_schedule_save(t->schedule, state); i < n; i++)
         GRD_TRY(grd_value_append(arena, schedule, grd_value_real(arena, state[i])));
     SET(ours, "schedule", schedule);
     SET(ours, "optim_steps", grd_optim_step_list(arena, t->model, t->optim));
+    GRD_TRY(put_place(t, arena, ours));
     GRD_TRY(put_handlers(t, arena, ours));
     SET(ours, "best_state", with_best ? grd_state_dict(arena, t->model, t->best.params, t->best.states) : grd_value_none(arena));
     return grd_value_set(arena, root, "gradus", ours);
@@ -194,11 +213,12 @@ static grd_status check_conditions(grd_trainer *t, const char *path, const grd_v
     if (strcmp(optim, grd_optim_name(t->optim)) != 0)
         return grd_fail(t->host, GRD_ERR_ARG, "%s: written by a run with optimizer %s, this one has %s", path, optim,
                         grd_optim_name(t->optim));
-    const char *key[5];
-    int64_t value[5];
+    const char *key[CONDITIONS];
+    int64_t value[CONDITIONS];
     conditions_of(t, key, value);
-    for (int i = 0; i < 5; i++) {
-        int64_t then = grd_value_to_int(grd_value_get(ours, key[i]), -1);
+    for (int i = 0; i < CONDITIONS; i++) {
+        bool younger = strcmp(key[i], "steps_per_epoch") == 0; /* than the first checkpoints */
+        int64_t then = grd_value_to_int(grd_value_get(ours, key[i]), younger ? 0 : -1);
         if (then != value[i])
             return grd_fail(t->host, GRD_ERR_ARG, "%s: written by a run with %s %" PRId64 ", this one has %" PRId64
                             ": it cannot go on from there", path, key[i], then, value[i]);
@@ -224,7 +244,7 @@ static grd_status get_numbers(grd_trainer *t, const char *path, const grd_value 
     t->now.best_epoch = t->best.epoch;
     t->now.best_loss = t->best.loss;
     t->seconds_before = t->now.seconds;
-    if (t->now.step < 0 || t->now.epoch < 0 || t->now.batch < 0 || t->now.batch > t->now.batches)
+    if (t->now.step < 0 || t->now.epoch < 0 || t->now.batch < 0 || (t->now.batches >= 0 && t->now.batch > t->now.batches))
         return grd_fail(t->host, GRD_ERR_FORMAT, "%s: epoch %" PRId64 ", batch %" PRId64 " of %" PRId64 ": no such place", path,
                         t->now.epoch, t->now.batch, t->now.batches);
     const grd_value *schedule = grd_value_get(ours, "schedule");
@@ -234,6 +254,18 @@ static grd_status get_numbers(grd_trainer *t, const char *path, const grd_value 
         state[i] = grd_value_to_real(grd_value_item(schedule, i), 0);
     grd_schedule_load(t->schedule, state, n);
     return GRD_OK;
+}
+
+static grd_status get_place(grd_trainer *t, const char *path, const grd_value *ours)
+{
+    if (!grd_trainer_needs_place(t) || t->now.epoch == 0)
+        return GRD_OK;
+    const char *text = grd_value_to_text(grd_value_get(ours, "place"), NULL);
+    t->pass = grd_value_to_int(grd_value_get(ours, "pass"), -1);
+    if (!text || t->pass < 0)
+        return grd_fail(t->host, GRD_ERR_FORMAT, "%s: it does not say where in the data the run was (gradus/place)", path);
+    t->place = grd_arena_strdup(&t->texts, text);
+    return t->place ? GRD_OK : GRD_ERR_MEMORY;
 }
 
 static grd_status get_handlers(grd_trainer *t, const char *path, const grd_value *ours)
@@ -320,6 +352,7 @@ static grd_status get_last(grd_trainer *t, const char *path, const grd_value *ro
     GRD_TRY(grd_optim_dict_load(t->host, path, grd_value_get(root, "optimizer"), grd_value_get(ours, "optim_steps"), t->model,
                                 t->optim));
     GRD_TRY(get_numbers(t, path, ours));
+    GRD_TRY(get_place(t, path, ours));
     GRD_TRY(get_average(t, path, root));
     GRD_TRY(get_best(t, path, root));
     return get_handlers(t, path, ours);

@@ -94,15 +94,23 @@ typedef struct group {     /* the batches of one optimizer step */
     grd_run run;
 } group;
 
-static grd_status run_batch(grd_trainer *t, group *g)
+/* The next batch of the epoch; NULL: there is none. */
+static grd_status next_batch(grd_trainer *t, const grd_batch **batch)
 {
-    const grd_batch *batch;
+    *batch = t->ahead;
+    t->ahead = NULL;
+    if (!*batch)
+        GRD_TRY(grd_loader_next(t->loader, batch));
+    if (*batch || !t->opts.steps_per_epoch)
+        return GRD_OK;
+    GRD_TRY(grd_loader_start(t->loader, ++t->pass, 0));
+    return grd_loader_next(t->loader, batch);
+}
+
+static grd_status run_batch(grd_trainer *t, group *g, const grd_batch *batch)
+{
     grd_plan *plan;
     double sum, weight;
-    GRD_TRY(grd_loader_next(t->loader, &batch));
-    if (!batch)
-        return grd_fail(t->host, GRD_ERR_DATA, "the data ended after %lld of %lld batches",
-                        (long long)(t->now.batch + g->batches), (long long)t->now.batches);
     g->run = (grd_run){ .step = (uint64_t)t->now.step, .row = g->rows, .accumulate = g->batches > 0 };
     GRD_TRY(grd_feed_batch(&t->feed, batch, g->shape, &g->run));
     GRD_TRY(grd_model_plan(t->model, &t->compile, g->shape, &plan));
@@ -140,9 +148,18 @@ static grd_status take_step(grd_trainer *t)
     group g = { 0 };
     t->now.lr = grd_schedule_lr(t->schedule, t->now.step);
     GRD_TRY(emit(t, GRD_EVENT_STEP_BEGIN));
-    int64_t left = t->now.batches - t->now.batch, batches = left < t->opts.accumulate ? left : t->opts.accumulate;
+    int64_t left = t->now.batches - t->now.batch, batches = t->opts.accumulate;
+    batches = t->now.batches < 0 || left > batches ? batches : left;
     while (g.batches < batches) {
-        if (run_batch(t, &g) != GRD_OK)
+        const grd_batch *batch;
+        if (next_batch(t, &batch) != GRD_OK)
+            return at_step(t);
+        if (!batch && t->now.batches < 0)
+            break; /* a short group; look_ahead had its first batch */
+        if (!batch)
+            return grd_fail(t->host, GRD_ERR_DATA, "%s: epoch %lld: the data ended after %lld of %lld batches", t->now.stage,
+                            (long long)t->now.epoch, (long long)(t->now.batch + g.batches), (long long)t->now.batches);
+        if (run_batch(t, &g, batch) != GRD_OK)
             return at_step(t);
         if (!isfinite(g.sum) || !isfinite(g.weight)) {
             char what[64];
@@ -166,6 +183,7 @@ static grd_status take_step(grd_trainer *t)
 
 static bool interrupted(const grd_trainer *t) { return t->opts.stop && *t->opts.stop; }
 static bool limit_reached(const grd_trainer *t) { return t->opts.max_steps && t->now.step >= t->opts.max_steps; }
+static bool epoch_over(const grd_trainer *t) { return t->now.batches < 0 ? t->pass_over : t->now.batch >= t->now.batches; }
 
 static bool finished(const grd_trainer *t)
 {
@@ -185,17 +203,52 @@ static grd_status stopped(grd_trainer *t)
 static void begin_epoch(grd_trainer *t)
 {
     t->now.epoch++;
+    t->pass_over = false;
+    if (!t->opts.steps_per_epoch)
+        t->place = NULL; /* where the epoch before ended */
     t->now.batch = t->now.samples = t->now.skipped = t->now.clipped_steps = 0;
     t->now.train_loss = t->epoch_sum = t->epoch_weight = 0;
     t->now.improved = false;
     t->epoch_closed = false;
 }
 
+/* Puts the loader where the epoch goes on. */
+static grd_status start_data(grd_trainer *t)
+{
+    const char *place = t->place;
+    t->place = NULL;
+    if (place)
+        return grd_loader_restore(t->loader, place);
+    if (!t->opts.steps_per_epoch) {
+        t->pass = t->now.epoch;
+        return epoch_over(t) ? GRD_OK : grd_loader_start(t->loader, t->pass, t->now.batches < 0 ? 0 : t->now.batch);
+    }
+    return t->pass ? GRD_OK : grd_loader_start(t->loader, t->pass = 1, 0); /* else in the middle of a pass, or at its end */
+}
+
+/* Whether the epoch goes on. Of a stream that only the next batch can tell. */
+static grd_status look_ahead(grd_trainer *t, bool *more)
+{
+    if (t->now.batches < 0 && !t->pass_over) {
+        if (next_batch(t, &t->ahead) != GRD_OK)
+            return at_step(t);
+        t->pass_over = !t->ahead;
+        if (t->pass_over && t->now.batch == 0)
+            return grd_fail(t->host, GRD_ERR_DATA, "%s: epoch %lld: the stream has no batch", t->now.stage,
+                            (long long)t->now.epoch);
+    }
+    *more = !epoch_over(t);
+    return GRD_OK;
+}
+
 static grd_status run_steps(grd_trainer *t)
 {
-    if (t->now.batch < t->now.batches)
-        GRD_TRY(grd_loader_start(t->loader, t->now.epoch, t->now.batch));
-    while (t->now.batch < t->now.batches && !t->stop_asked && !limit_reached(t)) {
+    GRD_TRY(start_data(t));
+    while (!t->stop_asked && !limit_reached(t)) {
+        bool more = false;
+        GRD_TRY(look_ahead(t, &more));
+        if (!more)
+            break;
         GRD_TRY(take_step(t));
         if (interrupted(t))
             return stopped(t);
@@ -231,7 +284,7 @@ static grd_status close_epoch(grd_trainer *t)
         grd_best_take(t, loss);
     if (t->opts.val)
         GRD_TRY(emit(t, GRD_EVENT_EVAL_END));
-    t->epoch_closed = t->now.batch >= t->now.batches;
+    t->epoch_closed = epoch_over(t);
     t->closed_step = t->now.step;
     t->saved_step = -1; /* whatever was saved at this step was saved before the epoch was closed */
     if (t->epoch_closed)

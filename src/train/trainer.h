@@ -32,6 +32,10 @@ struct grd_trainer {
     grd_optim *optim;
     grd_schedule *schedule;
     grd_loader *loader;
+    int64_t pass;                      /* over the data, from 1: the loader's epoch */
+    bool pass_over;                    /* the stream has ended and so has the epoch */
+    const grd_batch *ahead;            /* had from the loader, and not used yet */
+    const char *place;                 /* of a resumed run, for the loader; NULL = the epoch's batch says it */
     grd_feed feed;
     grd_compile_opts compile;
     grd_evaluator eval;                /* of opts.val, if there is one */
@@ -49,6 +53,8 @@ struct grd_trainer {
     char error[640];                   /* now.error points here */
 };
 
+/* Whether epoch and batch do not say where the data are: a stream, or epochs that are no passes. */
+static inline bool grd_trainer_needs_place(const grd_trainer *t) { return t->opts.steps_per_epoch > 0 || t->now.batches < 0; }
 double grd_trainer_seconds(const grd_trainer *trainer);
 
 /* best.c */
