@@ -9,6 +9,8 @@ static json_t *stage_object(const grd_stage_result *r)
     json_object_set_new(stage, "best_epoch", json_integer(r->best_epoch));
     json_object_set_new(stage, "val_loss", cli_number(r->val_loss));
     json_object_set_new(stage, "test", test);
+    if (r->baseline.name)
+        json_object_set_new(stage, "ridge", json_pack("{s:o}", r->baseline.name, cli_number(r->baseline.value)));
     return stage;
 }
 

@@ -118,9 +118,10 @@ enum {
     GRD_OPTION_INVERTED = 1, /* a flag whose default is true, stored as its opposite */
     GRD_OPTION_CAN_OFF = 2,  /* the word `off` is accepted in config; resolves to 0 */
     GRD_OPTION_REQUIRED = 4, /* no default: must be given */
-    GRD_OPTION_PARTS = 8,    /* TEXT of a source that has an option `part`: only with "{part}" in it are there other parts than train; of
-                              another type: or if it is given */
-    GRD_OPTION_ROWS = 16     /* TEXT that holds rows with options of their own: "(pad 3)(resize size=[4,5])", "[a, b]", "a" */
+    GRD_OPTION_PARTS = 8,    /* TEXT of a source that has an option `part`: without "{part}" in one of these, and no CUTS option
+                              given, all is train */
+    GRD_OPTION_ROWS = 16,    /* TEXT that holds rows with options of their own: "(pad 3)(resize size=[4,5])", "[a, b]", "a" */
+    GRD_OPTION_CUTS = 32     /* of such a source: if it is given, it says how one file is cut into parts */
 };
 
 typedef struct grd_option {

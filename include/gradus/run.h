@@ -38,6 +38,7 @@ typedef struct grd_stage_result {
     double val_loss;                  /* of the best weights; NaN if there was no validation set */
     grd_metric test[GRD_MAX_RESULTS]; /* loss first; on the test part, read once */
     int n_test;
+    grd_metric baseline;              /* what ridge regression reaches on the test part; name NULL: not known */
 } grd_stage_result;
 
 /* The set that a stage (NULL: the first) trains, chooses or is tested on, "train", "val" or "test", transforms applied; *set NULL if the

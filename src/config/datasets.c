@@ -84,11 +84,11 @@ static bool paths_have_parts(const opening *o)
 {
     bool theirs = false;
     for (const grd_option *t = o->source->options; t && t->name; t++) {
+        const grd_yaml *node = grd_yaml_get(o->node, t->name);
+        if ((t->flags & GRD_OPTION_CUTS) && node && !grd_yaml_is_null(node))
+            return true;
         if (!(t->flags & GRD_OPTION_PARTS))
             continue;
-        const grd_yaml *node = grd_yaml_get(o->node, t->name);
-        if (t->type != GRD_OPTION_TEXT && node && !grd_yaml_is_null(node))
-            return true; /* it says itself how parts are made */
         const char *path = node && node->text ? node->text : t->text;
         if (path && strstr(path, "{part}"))
             return true;

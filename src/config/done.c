@@ -30,6 +30,8 @@ grd_status grd_stage_save_result(const grd_stage *s)
     json_object_set_new(all, "best_epoch", json_integer(r->best_epoch));
     json_object_set_new(all, "val_loss", number_or_null(r->val_loss));
     json_object_set_new(all, "test", test);
+    if (r->baseline.name)
+        json_object_set_new(all, "ridge", json_pack("{s:o}", r->baseline.name, number_or_null(r->baseline.value)));
     char *text = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(all);
     if (!text)
@@ -66,6 +68,8 @@ grd_status grd_stage_load_result(grd_stage *s)
     json_t *value;
     json_object_foreach(json_object_get(all, "test"), name, value) if (s->result.n_test < GRD_MAX_RESULTS)
         s->result.test[s->result.n_test++] = (grd_metric){ grd_arena_strdup(&p->arena, name), number_or_nan(value) };
+    json_object_foreach(json_object_get(all, "ridge"), name, value)
+        s->result.baseline = (grd_metric){ grd_arena_strdup(&p->arena, name), number_or_nan(value) };
     json_decref(all);
     return GRD_OK;
 }

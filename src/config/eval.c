@@ -173,6 +173,8 @@ grd_status grd_pipeline_eval(grd_pipeline *p, const grd_pipeline_eval_opts *opts
 
 /* ---- linear models as baselines ---- */
 
+enum { BASELINE_FOLDS = 5 };
+
 static grd_status score_linear(const grd_linear_model *m, const grd_stage_data *data, grd_baseline *b)
 {
     b->lambda = grd_linear_model_lambda(m);
@@ -183,18 +185,61 @@ static grd_status score_linear(const grd_linear_model *m, const grd_stage_data *
     return data->test ? grd_linear_model_evaluate(m, data->test, &b->test, NULL) : GRD_OK;
 }
 
+/* Multiply-adds of the normal equations: a second or two. */
+static bool is_cheap(const grd_dataset *train, const grd_field *input)
+{
+    enum { MOST_FEATURES = 2048 };
+    const double n = (double)grd_dataset_length(train), d = (double)grd_count(&input->shape);
+    return n >= 2 * BASELINE_FOLDS && d <= MOST_FEATURES && n * d * d <= 4e10;
+}
+
+static bool has_result(const grd_stage_result *r, const char *name)
+{
+    for (int i = 0; i < r->n_test; i++)
+        if (strcmp(r->test[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A config with a linear stage has its line to beat. */
+static bool has_linear(const grd_pipeline *p)
+{
+    for (int i = 0; i < p->config.n_stages; i++)
+        if (p->stage[i].linear)
+            return true;
+    return false;
+}
+
+void grd_stage_add_baseline(grd_stage *s, const grd_stage_data *data, const grd_stage_net *net)
+{
+    grd_linear_fit_opts o = { .folds = BASELINE_FOLDS, .seed = (uint64_t)s->run.seed };
+    const grd_field *input = find_linear(data, &o);
+    grd_linear_model *m;
+    grd_linear_scores scores;
+    const bool same = o.target && strcmp(net->target, o.target) == 0, classes = net->classes > 1;
+    const bool comparable = classes ? has_result(&s->result, "accuracy") : net->one_loss && strcmp(net->loss_op, "mse") == 0;
+    if (s->train.no_baseline || has_linear(s->pipeline) || !data->test || !same || !comparable ||
+        !grd_stage_has_baseline(data) || !is_cheap(data->train, input))
+        return;
+    if (grd_ridge_fit(s->pipeline->ctx, data->train, &o, &m) == GRD_OK) {
+        if (grd_linear_model_evaluate(m, data->test, &scores, NULL) == GRD_OK)
+            s->result.baseline = classes ? (grd_metric){ "accuracy", scores.accuracy } : (grd_metric){ "loss", scores.mse };
+        grd_linear_model_free(m);
+    }
+    grd_clear(s->pipeline->host); /* data that it cannot be fitted to (values are missing): there is none */
+}
+
 static grd_status fit_baselines(grd_stage *s, const grd_stage_data *data, grd_baselines *out)
 {
-    enum { FOLDS = 5 };
     grd_ctx *ctx = s->pipeline->ctx;
     grd_linear_model *m;
-    grd_linear_fit_opts o = { .folds = FOLDS, .seed = (uint64_t)s->run.seed };
+    grd_linear_fit_opts o = { .folds = BASELINE_FOLDS, .seed = (uint64_t)s->run.seed };
     GRD_TRY(linear_fields(s, data, &o));
     GRD_TRY(grd_dataset_by_number(data->train, "linear"));
     out->samples = grd_dataset_length(data->train);
-    if (out->samples < FOLDS)
+    if (out->samples < BASELINE_FOLDS)
         return grd_fail(s->pipeline->host, GRD_ERR_DATA, "stage \"%s\": %lld samples, expected at least %d to choose lambda by",
-                        s->config->name, (long long)out->samples, FOLDS);
+                        s->config->name, (long long)out->samples, BASELINE_FOLDS);
     GRD_TRY(grd_ridge_fit(ctx, data->train, &o, &m));
     out->features = grd_linear_model_features(m);
     out->outputs = grd_linear_model_outputs(m);

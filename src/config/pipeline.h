@@ -111,6 +111,8 @@ grd_status grd_stage_load_result(grd_stage *stage); /* if it is there */
 grd_status grd_stage_evaluate(grd_stage *stage, const grd_stage_net *net, const grd_dataset *set, grd_metric *values, int *n,
                               int64_t *counts);
 bool grd_stage_has_baseline(const grd_stage_data *data); /* `gradus linear` can read it */
+/* The baseline of a stage that was trained, into its result, if it is cheap and one of the stage's metrics says how to compare. */
+void grd_stage_add_baseline(grd_stage *stage, const grd_stage_data *data, const grd_stage_net *net);
 grd_status grd_stage_ridge(grd_stage *stage, const grd_stage_data *data, grd_linear_model **ridge);
 grd_status grd_stage_evaluate_ridge(const grd_linear_model *ridge, const grd_dataset *set, grd_metric *values, int *n,
                                     int64_t *counts);

@@ -48,10 +48,20 @@ static void print_cell(FILE *out, double value, bool percent)
         fprintf(out, "  %13.5f", value);
 }
 
+/* What a line through the same data reaches, under the column that it can be compared in. */
+static void print_baseline(FILE *out, const grd_metric *baseline, const char *const *column, int n)
+{
+    fprintf(out, "%-14s %7s %7s", "  ridge", "-", "-");
+    print_cell(out, NAN, false);
+    for (int c = 0; c < n; c++)
+        print_cell(out, strcmp(column[c], baseline->name) == 0 ? baseline->value : NAN, strcmp(column[c], "accuracy") == 0);
+    fputc('\n', out);
+}
+
 void grd_pipeline_table(const grd_pipeline *p, FILE *out)
 {
     const char *column[GRD_MAX_RESULTS];
-    int n = find_columns(p, column);
+    int n = find_columns(p, column), lines = 0;
     fprintf(out, "%-14s %7s %7s  %13s", "stage", "epochs", "best", "val loss");
     for (int c = 0; c < n; c++)
         fprintf(out, "  %*s%s", (int)(strlen(column[c]) < 8 ? 13 - strlen(column[c]) : 5), "test ", column[c]);
@@ -65,7 +75,12 @@ void grd_pipeline_table(const grd_pipeline *p, FILE *out)
             print_cell(out, metric ? metric->value : NAN, strcmp(column[c], "accuracy") == 0);
         }
         fputc('\n', out);
+        if (r->baseline.name)
+            print_baseline(out, &r->baseline, column, n);
+        lines += r->baseline.name != NULL;
     }
+    if (lines)
+        fprintf(out, "ridge: a linear model of the same data, the baseline to beat; more of them by gradus linear.\n");
     if (n)
         fprintf(out, "The test set was read once for each stage, with its best weights.\n");
 }

@@ -80,6 +80,8 @@ static const grd_option train_options[] = {
     GRD_REAL_OFF(grd_train_section, ema, 0, 0, 0.999999,
                  "decay of a moving average of the weights, 0.999: it is what is validated, saved as best, tested and taken by later stages"),
     GRD_REAL_OFF(grd_train_section, checkpoint_seconds, 60, 0, 1e9, "save in the middle of an epoch, this often at most"),
+    GRD_FLAG_ON(grd_train_section, baseline,
+                "where it takes a second or so, a ridge regression on the same data is tested too: a line of the results to beat"),
     GRD_ENUM(grd_train_section, debug, 0, "none|nan|check|noreuse|trace",
              "nan: stop at the first; check: every step also by the reference, a run ends at the first that is off; noreuse: no memory shared; trace: log every step"),
     GRD_END

@@ -55,6 +55,7 @@ typedef struct grd_train_section {
     double ema;
     double checkpoint_seconds;
     int debug;
+    bool no_baseline;
 } grd_train_section;
 
 typedef struct grd_stop_section {

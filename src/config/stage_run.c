@@ -137,6 +137,8 @@ static grd_status run_training(grd_stage *s, const grd_stage_data *data)
         s->result.val_loss = data->val ? now->best_loss : NAN;
         if (data->test)
             status = grd_stage_evaluate(s, &net, data->test, s->result.test, &s->result.n_test, NULL);
+        if (status == GRD_OK)
+            grd_stage_add_baseline(s, data, &net);
     }
     grd_trainer_free(trainer);
     grd_stage_free_net(&net);

@@ -178,8 +178,11 @@ static const grd_option options[] = {
     GRD_REALS(opts, binarize, NULL,
               "[0.3, 0.7]: the lowest 30 % of the target's values (of train's file) are class 0, those from 70 % on 1, "
               "rows between are left out"),
-    { "parts", GRD_OPTION_REALS, offsetof(opts, parts), 0, 0, 0, NULL, GRD_OPTION_PARTS,
+    { "parts", GRD_OPTION_REALS, offsetof(opts, parts), 0, 0, 0, NULL, GRD_OPTION_CUTS,
       "fractions of the rows that are train, val, test, before binarize, in the order of numpy.random.permutation" },
+    { "part_column", GRD_OPTION_TEXT, offsetof(opts, part_column), 0, 0, 0, NULL, GRD_OPTION_CUTS,
+      "column that says which part a row is of; it is no feature" },
+    GRD_TEXT(opts, part_values, "train,val,test", "what stands in it for train, val and test"),
     GRD_INT(opts, parts_seed, 0, 0, 4294967295.0, "of parts: numpy.random.seed"),
     GRD_TEXT(opts, separator, NULL, "one character, tab or space; default: found out"),
     GRD_FLAG_ON(opts, header, "the first line names the columns"),

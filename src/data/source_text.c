@@ -273,7 +273,7 @@ static const grd_option options[] = {
     GRD_INT(opts, length, 0, 0, 1e9, "tokens of a window; with lines: the most of a line, 0 for all"),
     GRD_INT(opts, stride, 0, 0, 1e9, "tokens from one window to the next; 0: length"),
     GRD_FLAG(opts, lines, "a sample a line, <bos> before it in text and <eos> after it in target"),
-    { "parts", GRD_OPTION_REALS, offsetof(opts, parts), 0, 0, 0, NULL, GRD_OPTION_PARTS,
+    { "parts", GRD_OPTION_REALS, offsetof(opts, parts), 0, 0, 0, NULL, GRD_OPTION_CUTS,
       "fractions of the text, in its order, that are train, val, test" },
     GRD_TOKENS_OPTIONS(opts, GRD_TOKENS_CHARS),
     GRD_END,

@@ -31,7 +31,7 @@ typedef struct reading {
     const grd_csv *train;       /* one of them */
     column *column;             /* features */
     int n_columns;
-    int target, group, image;   /* -1 = none */
+    int target, group, image, part; /* -1 = none */
     int64_t *row;               /* which rows are samples, in order */
     int64_t n;
     int task;                   /* never AUTO */
@@ -81,10 +81,11 @@ static grd_status open_files(reading *r)
     grd_arena *arena = r->arena;
     grd_csv_opts csv;
     const char *train;
-    const bool cut = o->parts.n > 0;
+    const bool cut = o->parts.n > 0 || o->part_column;
     GRD_TRY(grd_table_csv_opts(arena, o, &csv));
     if (cut && strstr(o->file, "{part}"))
-        return grd_fail(r->host, GRD_ERR_ARG, "parts: file \"%.200s\" holds {part}: each part is a file already", o->file);
+        return grd_fail(r->host, GRD_ERR_ARG, "%s: file \"%.200s\" holds {part}: each part is a file already",
+                        o->parts.n ? "parts" : "part_column", o->file);
     GRD_TRY(grd_text_part(arena, "file", o->file, cut ? GRD_PART_TRAIN : o->part, &r->t->file));
     GRD_TRY(grd_text_part(arena, "file", o->file, GRD_PART_TRAIN, &train));
     GRD_TRY(grd_csv_read(r->host, r->t->file, &csv, &r->own));
@@ -136,6 +137,8 @@ static grd_status choose_columns(reading *r, int *order)
             return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" is the target", name[i]);
         if (at == r->image)
             return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" is the picture", name[i]);
+        if (at == r->part)
+            return grd_fail(r->host, GRD_ERR_ARG, "features: column \"%.80s\" is part_column", name[i]);
         take[at] = true;
         order[r->n_columns++] = at;
     }
@@ -144,7 +147,7 @@ static grd_status choose_columns(reading *r, int *order)
     if (n > 0)
         return GRD_OK;
     for (int c = 0; c < r->train->n_columns; c++)
-        take[c] = c != r->target && c != r->group && c != r->image;
+        take[c] = c != r->target && c != r->group && c != r->image && c != r->part;
     GRD_TRY(grd_text_names(r->arena, "drop", r->o->drop, &name, &n));
     for (int i = 0; i < n; i++) {
         GRD_TRY(grd_csv_column(r->train, "drop", name[i], &at));
@@ -158,7 +161,7 @@ static grd_status choose_columns(reading *r, int *order)
 
 grd_status grd_table_columns(grd_arena *arena, const grd_csv *csv, const grd_table_opts *o, int *target, int *order, int *n)
 {
-    reading r = { .host = arena->host, .o = o, .arena = arena, .train = csv };
+    reading r = { .host = arena->host, .o = o, .arena = arena, .train = csv, .part = -1 };
     GRD_TRY(choose_columns(&r, order));
     *target = r.target;
     *n = r.n_columns;
@@ -253,31 +256,6 @@ static grd_status describe_columns(reading *r)
 
 /* ---- rows ---- */
 
-static grd_status cut_parts(reading *r)
-{
-    static const char *const name[] = { "train", "val", "test" };
-    const grd_reals *p = &r->o->parts;
-    double sum = 0, before = 0;
-    for (int i = 0; i < p->n; i++) {
-        if (!(p->v[i] > 0))
-            return grd_fail(r->host, GRD_ERR_ARG, "parts: %g, expected more than 0", p->v[i]);
-        before += i < r->o->part ? p->v[i] : 0;
-        sum += p->v[i];
-    }
-    if (p->n != 3 || sum > 1 + 1e-9)
-        return grd_fail(r->host, GRD_ERR_ARG, "parts: %d fractions whose sum is %g, expected three of at most 1: train, val, test", p->n,
-                        sum);
-    GRD_TRY(grd_numpy_permutation(r->host, (uint64_t)r->o->parts_seed, r->row, r->own.n_rows));
-    const double all = (double)r->own.n_rows;
-    int64_t first = (int64_t)floor(before * all + 1e-6), last = (int64_t)floor((before + p->v[r->o->part]) * all + 1e-6);
-    last = last < r->own.n_rows ? last : r->own.n_rows;
-    r->n = last - first;
-    memmove(r->row, r->row + first, sizeof *r->row * (size_t)r->n);
-    return r->n > 0 ? GRD_OK
-                    : grd_fail(r->host, GRD_ERR_DATA, "parts: %s would be empty: the file has %lld rows", name[r->o->part],
-                               (long long)r->own.n_rows);
-}
-
 static grd_status choose_rows(reading *r)
 {
     const int64_t n = r->own.n_rows;
@@ -289,10 +267,8 @@ static grd_status choose_rows(reading *r)
     r->row = GRD_NEW_N(r->host, int64_t, n);
     if (!r->row)
         return GRD_ERR_MEMORY;
-    for (int64_t i = 0; i < n; i++)
-        r->row[i] = i;
-    r->n = n;
-    return r->o->parts.n ? cut_parts(r) : GRD_OK;
+    GRD_TRY(one_column(r, "part_column", r->o->part_column, &r->part));
+    return grd_table_rows(&r->own, r->part, r->o, r->arena, r->row, &r->n);
 }
 
 /* ---- the target ---- */
@@ -581,7 +557,7 @@ grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table 
     memset(table, 0, sizeof *table);
     table->host = host;
     grd_arena_init(&table->arena, host);
-    reading r = { .host = host, .o = opts, .arena = &table->arena, .t = table, .target = -1, .group = -1, .image = -1 };
+    reading r = { .host = host, .o = opts, .arena = &table->arena, .t = table, .target = -1, .group = -1, .image = -1, .part = -1 };
     grd_status status = read_all(&r);
     end_reading(&r);
     if (status != GRD_OK)

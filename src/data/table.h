@@ -17,6 +17,7 @@ typedef struct grd_table_opts { /* of the source csv */
     int categories; /* 0 = index, 1 = onehot */
     grd_reals binarize, parts;
     int64_t parts_seed;
+    const char *part_column, *part_values;
     bool points;
     const char *image, *image_root;
     grd_ints image_shape;
@@ -46,6 +47,9 @@ typedef struct grd_table {
 /* Reads and checks everything. On failure nothing is left to close. */
 grd_status grd_table_open(grd_host *host, const grd_table_opts *opts, grd_table *table);
 void grd_table_close(grd_table *table);
+
+/* table_parts.c: the rows of part opts->part, in row (room for all) and *n; part_column < 0: no column tells. */
+grd_status grd_table_rows(const grd_csv *csv, int part_column, const grd_table_opts *opts, grd_arena *arena, int64_t *row, int64_t *n);
 
 /* table_image.c: the pictures of column `image`, of the rows row[0..n), into table. */
 grd_status grd_table_images(const grd_csv *csv, int image, const int64_t *row, int64_t n, const grd_table_opts *opts,

@@ -47,6 +47,45 @@ static void of_classes_both_models_are_told(void **state)
     assert_false(is_there("runs"));
 }
 
+/* 200 rows that a line can tell. */
+static void write_classes(void)
+{
+    char text[6000];
+    int n = snprintf(text, sizeof text, "a,b,kind\n");
+    for (int i = 0; i < 200; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%d,%c,%s\n", i, "3141592653"[i % 10], i < 100 ? "low" : "high");
+    write_text("c.csv", text);
+}
+
+static void a_finished_run_shows_the_line_to_beat(void **state)
+{
+    (void)state;
+    write_classes();
+    write_text("c.yaml", "run: {batch: 32, epochs: 1}\n"
+                         "data: {source: csv, file: c.csv, target: kind, parts: [0.6, 0.2, 0.2], val: val, transform: [standardize]}\n"
+                         "model: {layers: [{linear: 2}]}\n"
+                         "loss: cross_entropy\nmetrics: [accuracy]\n");
+    json_t *linear = printed("linear c.yaml --json"), *all = printed("train c.yaml run.name=a --json");
+    const json_t *stage = json_object_get(json_object_get(all, "stages"), "train");
+    const double expected = number(json_object_get(json_object_get(linear, "ridge"), "test"), "accuracy");
+    assert_true(expected == 1);
+    assert_true(number(json_object_get(stage, "ridge"), "accuracy") == expected);
+    json_decref(linear);
+    json_decref(all);
+    all = printed("train runs/a --json"); /* done before: read again */
+    stage = json_object_get(json_object_get(all, "stages"), "train");
+    assert_true(number(json_object_get(stage, "ridge"), "accuracy") == expected);
+    json_decref(all);
+    expect("train runs/a", 0, ">  ridge              -       -              -              -       100.00 %");
+    expect("train runs/a", 0, ">ridge: a linear model of the same data, the baseline to beat");
+    result r = gradus("train c.yaml run.name=b train.baseline=false");
+    assert_int_equal(r.code, 0);
+    assert_null(strstr(r.out, "ridge"));
+    r = gradus("train c.yaml run.name=c data.num_samples=8"); /* too few for its folds */
+    assert_int_equal(r.code, 0);
+    assert_null(strstr(r.out, "ridge"));
+}
+
 static void the_command_line_is_held_to_account(void **state)
 {
     (void)state;
@@ -139,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_classes_both_models_are_told, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(of_numbers_ridge_is_told_and_a_stage_fits_it, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_finished_run_shows_the_line_to_beat, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(the_command_line_is_held_to_account, enter_folder, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,22 @@ static void other_transforms_than_the_run_was_begun_with_are_refused(void **stat
     expect("eval runs/r split=val", 1, "transforms.json: expected a JSON list");
 }
 
+static void a_column_cuts_a_table_into_sets(void **state)
+{
+    (void)state;
+    char text[2000];
+    int n = snprintf(text, sizeof text, "a,kind,part\n");
+    for (int i = 0; i < 40; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%d,%s,%s\n", i, i % 2 ? "low" : "high",
+                      i % 8 == 0 ? "test" : i % 4 == 0 ? "val" : "train");
+    write_text("p.csv", text);
+    write_text("p.yaml", "run: {name: r, batch: 8}\n"
+                         "data: {source: csv, file: p.csv, target: kind, part_column: part, val: val}\n"
+                         "model: {layers: [{linear: 2}]}\n"
+                         "loss: cross_entropy\n");
+    expect("check p.yaml", 0, ">30 samples to train on, 5 to choose by, 5 to test on");
+}
+
 static void recipes_fit_their_data(void **state)
 {
     (void)state;
@@ -106,6 +122,6 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave_folder)
     const struct CMUnitTest tests[] = { TEST(what_was_learned_is_written_once_and_read_by_what_goes_on),
                                         TEST(other_transforms_than_the_run_was_begun_with_are_refused),
-                                        TEST(recipes_fit_their_data) };
+                                        TEST(a_column_cuts_a_table_into_sets), TEST(recipes_fit_their_data) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

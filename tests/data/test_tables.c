@@ -116,6 +116,22 @@ static void columns_are_chosen_by_name_or_number(void **state)
     assert_true(value(d, 0, 2, 0) == value(d, 2, 2, 0) && value(d, 0, 2, 0) != value(d, 1, 2, 0));
 }
 
+static void a_column_tells_which_rows_are_whose(void **state)
+{
+    (void)state;
+    put_text("parts.csv", "a,y,part\n1,0,Training\n2,1,PrivateTest\n3,0,Training\n4,1,PublicTest\n5,0,Training\n");
+    const char *const spec = "target=y task=classification part_column=part part_values=Training,PublicTest,PrivateTest part=";
+    static const struct { const char *part; int64_t n; double first; } each[] = { { "train", 3, 1 }, { "val", 1, 4 }, { "test", 1, 2 } };
+    for (size_t i = 0; i < 3; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "%s%s", spec, each[i].part);
+        grd_dataset *d = table("parts.csv", text);
+        assert_int_equal(grd_dataset_length(d), each[i].n);
+        assert_true(field(d, 0)->shape.dim[0] == 1 && value(d, 0, 0, 0) == each[i].first);
+        assert_int_equal(field(d, 1)->classes, 2);
+    }
+}
+
 static void a_target_of_numbers_is_regression_unless_told(void **state)
 {
     (void)state;
@@ -161,6 +177,14 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "a,b\n1,2\n", "features=a target=a", "features: column \"a\" is the target", GRD_ERR_ARG },
         { "a,b\n1,2\n", "features=a drop=b", "give one of them", GRD_ERR_ARG },
         { "a,b\n1,2\n", "features=a,,b", "found none at place 2", GRD_ERR_ARG },
+        { "a,b,p\n1,2,train\n1,2,dev\n", "target=b part_column=p",
+          ":3: part_column \"p\": \"dev\", expected \"train\", \"val\" or \"test\" (part_values)", GRD_ERR_DATA },
+        { "a,b,p\n1,2,train\n", "target=b part_column=p part=test", "no row whose \"p\" is \"test\": test would be empty",
+          GRD_ERR_DATA },
+        { "a,b,p\n1,2,train\n", "target=b part_column=p part_values=a,b", "part_values: 2 texts, expected three", GRD_ERR_ARG },
+        { "a,b,p\n1,2,train\n", "target=b part_column=q", "part_column: no column \"q\"", GRD_ERR_ARG },
+        { "a,b,p\n1,2,train\n", "target=b part_column=p features=p", "features: column \"p\" is part_column", GRD_ERR_ARG },
+        { "a,b,p\n1,2,train\n", "target=b part_column=p parts=[0.5,0.2,0.3]", "give one of them", GRD_ERR_ARG },
         { "a,b\n1,2\n", "binarize=[0.3,0.7]", "speak of the target: give target", GRD_ERR_ARG },
         { "a,b\n1,2\n", "target=b binarize=[0.7,0.3]", "binarize: expected two shares of the rows", GRD_ERR_ARG },
         { "a,b\n1,2\n", "target=b binarize=[0.3,0.7]", "binarize: both bounds of \"b\" are 2", GRD_ERR_DATA },
@@ -413,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(numbers_categories_and_classes_become_fields),
         TEST(columns_are_chosen_by_name_or_number),
+        TEST(a_column_tells_which_rows_are_whose),
         TEST(a_target_of_numbers_is_regression_unless_told),
         TEST(all_parts_have_the_categories_of_train),
         TEST(what_does_not_fit_is_refused_with_a_sentence),
