@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 # The second compiler and the sanitizers have build folders of their own. Assertions are on there.
-SAN = -DGRADUS_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g'
+SAN = -DGRADUS_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo '-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g1'
 
 all: check-packages configure
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -177,8 +177,6 @@ typedef struct grd_key {
 GRD_API uint64_t grd_hash(uint64_t seed, const char *name);
 /* Block `block` of row `row`: four 32-bit words. Element e of a row is word e % 4 of block e / 4. */
 GRD_API void grd_random4(const grd_key *key, uint64_t row, uint64_t block, uint32_t out[4]);
-/* The first word of each of n blocks from `block` on, as n calls would give them; faster. */
-GRD_API void grd_random_first(const grd_key *key, uint64_t row, uint64_t block, int n, uint32_t *out);
 /* Uniform in [0, 1) with 24 bits from one word; exact in float and double. */
 static inline double grd_uniform(uint32_t word) { return (double)(word >> 8) * (1.0 / 16777216.0); }
 

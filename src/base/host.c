@@ -6,21 +6,34 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
-/* Large blocks ask for huge pages, where the system leaves that to programs: products of matrices run through more pages than the
- * CPU remembers, and the first touch of a block is one page fault for 2 MiB in place of 512. */
+static bool is_large(size_t bytes) { return bytes >= 2 * (size_t)HUGE_PAGE; }
+
+/* Where the C library's own block begins stands before ours. */
+static void *begin_at(void *raw, size_t alignment)
+{
+    uintptr_t at = ((uintptr_t)raw + sizeof raw + alignment - 1) / alignment * alignment;
+    memcpy((char *)at - sizeof raw, &raw, sizeof raw);
+    return (void *)at;
+}
+
+/* Large blocks come cleared and untouched: their pages are there when they are first written. They ask for huge pages, where the
+ * system leaves that to programs: products of matrices run through more pages than the CPU remembers, and one page fault brings
+ * 2 MiB in place of 4 KiB. */
 static void *libc_alloc(void *user, size_t bytes)
 {
     (void)user;
-    if (bytes > SIZE_MAX - HUGE_PAGE)
+    if (bytes > SIZE_MAX / 2)
         return NULL;
-    bool large = bytes >= 2 * (size_t)HUGE_PAGE;
-    void *memory = NULL;
-    if (posix_memalign(&memory, large ? HUGE_PAGE : 64, (bytes + 63) / 64 * 64) != 0)
-        return NULL;
+    if (!is_large(bytes)) {
+        void *raw = malloc(grd_align_up(bytes, LINE) + LINE + sizeof raw); /* kernels may read a line to its end */
+        return raw ? begin_at(raw, LINE) : NULL;
+    }
+    void *raw = calloc(1, grd_align_up(bytes, LINE) + HUGE_PAGE + sizeof raw);
+    void *memory = raw ? begin_at(raw, HUGE_PAGE) : NULL;
 #ifdef MADV_HUGEPAGE
-    if (large)
+    if (memory)
         madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: it may be refused */
 #endif
     return memory;
@@ -28,8 +41,12 @@ static void *libc_alloc(void *user, size_t bytes)
 
 static void libc_free(void *user, void *memory)
 {
+    void *raw;
     (void)user;
-    free(memory);
+    if (!memory)
+        return;
+    memcpy(&raw, (char *)memory - sizeof raw, sizeof raw);
+    free(raw);
 }
 
 void grd_host_init(grd_host *host, const grd_allocator *mem)
@@ -49,7 +66,9 @@ void *grd_alloc_raw(grd_host *host, size_t bytes)
 void *grd_alloc(grd_host *host, size_t bytes)
 {
     void *memory = grd_alloc_raw(host, bytes);
-    return memory ? memset(memory, 0, bytes ? bytes : 1) : NULL;
+    if (memory && (host->mem.alloc != libc_alloc || !is_large(bytes)))
+        memset(memory, 0, bytes ? bytes : 1);
+    return memory;
 }
 
 void grd_free(grd_host *host, void *memory)

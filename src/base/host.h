@@ -29,6 +29,8 @@ void *grd_grow(grd_host *host, void *memory, size_t old_bytes, size_t new_bytes)
 char *grd_strdup(grd_host *host, const char *text);
 char *grd_format(grd_host *host, const char *format, ...) GRD_PRINTF(2, 3); /* allocated text */
 
+static inline size_t grd_align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
 #define GRD_NEW(host, type) ((type *)grd_alloc((host), sizeof(type)))
 #define GRD_NEW_N(host, type, n) ((type *)grd_alloc((host), sizeof(type) * (size_t)(n)))
 

@@ -35,35 +35,3 @@ void grd_random4(const grd_key *key, uint64_t row, uint64_t block, uint32_t out[
     out[2] = c2;
     out[3] = c3;
 }
-
-/* The rounds of grd_random4 on several blocks side by side, so that the compiler may use vectors. */
-void grd_random_first(const grd_key *key, uint64_t row, uint64_t block, int n, uint32_t *out)
-{
-    enum { SIDE = 16 };
-    uint64_t r = key->row + row;
-    uint32_t high = (uint32_t)(r >> 32 & 0xff) << 16 | (uint32_t)(key->step >> 32 & 0xff) << 24;
-    for (int at = 0; at < n; at += SIDE) {
-        uint32_t c0[SIDE], c1[SIDE], c2[SIDE], c3[SIDE];
-        uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32);
-        for (int i = 0; i < SIDE; i++) {
-            uint64_t b = block + (uint64_t)(at + i);
-            c0[i] = (uint32_t)b;
-            c1[i] = (uint32_t)(b >> 32 & 0xffff) | high;
-            c2[i] = (uint32_t)r;
-            c3[i] = (uint32_t)key->step;
-        }
-        for (int round = 0; round < 10; round++) {
-            for (int i = 0; i < SIDE; i++) {
-                uint64_t p0 = (uint64_t)0xD2511F53u * c0[i], p1 = (uint64_t)0xCD9E8D57u * c2[i];
-                c0[i] = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0;
-                c2[i] = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
-                c1[i] = (uint32_t)p1;
-                c3[i] = (uint32_t)p0;
-            }
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
-        }
-        for (int i = 0; i < SIDE && at + i < n; i++)
-            out[at + i] = c0[i];
-    }
-}

@@ -1,5 +1,6 @@
 #include "plan/model.h"
 
+#include "backend/cpu/kernels.h"
 #include "base/parallel.h"
 #include "plan/plan.h"
 #include "tensor/tensor.h"
@@ -44,7 +45,7 @@ static void uniform_range(const init_job *j, int64_t begin, int64_t end)
     uint32_t word[MANY];
     for (int64_t at = begin; at < end; at += MANY) {
         int n = end - at < MANY ? (int)(end - at) : MANY;
-        grd_random_first(&j->key, 0, (uint64_t)at, n, word);
+        grd_cpu()->random_first(&j->key, 0, (uint64_t)at, n, word);
         for (int i = 0; i < n; i++)
             set_value(j->m->dtype, j->data, at + i, (double)(float)(init->a + (init->b - init->a) * grd_uniform(word[i])));
     }

@@ -27,6 +27,29 @@ static double draw(int what, int64_t i)
 
 static bool near(double a, double b, double bound) { return fabs(a - b) <= bound * (fabs(b) + 1); }
 
+/* ---- random numbers ---- */
+
+static void many_first_words_are_those_of_single_calls(void **state)
+{
+    (void)state;
+    const grd_key key = { .seed = 0x123456789abcdef0u, .step = 0x1200000007u, .row = 0x3400000005u };
+    const uint64_t block = 0xfffffff0u; /* across a carry */
+    for (int level = 0; level < LEVELS; level++) {
+        const grd_cpu_table *cpu = grd_cpu_level(level);
+        for (int k = 0; cpu && k < N_LENGTHS; k++) {
+            uint32_t many[MOST + 1], word[4];
+            const int n = (int)lengths[k];
+            many[n] = 77;
+            cpu->random_first(&key, 3, block, n, many);
+            for (int i = 0; i < n; i++) {
+                grd_random4(&key, 3, block + (uint64_t)i, word);
+                assert_int_equal(many[i], word[0]);
+            }
+            assert_int_equal(many[n], 77);
+        }
+    }
+}
+
 /* ---- optimizer steps ---- */
 
 typedef struct numbers { double p[MOST], g[MOST], m[3][MOST]; } numbers;
@@ -395,6 +418,7 @@ static void instruction_set_is_capped_by_the_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_first_words_are_those_of_single_calls),
         cmocka_unit_test(adam_steps_agree_with_the_formula),     cmocka_unit_test(sgd_steps_agree_with_the_formula),
         cmocka_unit_test(pieces_give_the_bits_of_the_whole),     cmocka_unit_test(sums_of_squares_agree),
         cmocka_unit_test(activations_and_their_gradients_agree), cmocka_unit_test(bias_gradient_without_activation),

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct grd_key;
+
 /* One optimizer update over elements begin..end-1 of the flat arenas. Elements are float or double, as the kernel's name says. */
 typedef struct grd_step_job {
     void *p;               /* parameters */
@@ -124,6 +126,8 @@ typedef struct grd_image_axis {
     /* the machine's own limits: chains of multiply-adds that wait for nothing, returns FLOPs; a = b + k c */      \
     X(double, peak_chains, (int64_t rounds, float *sink))                                                          \
     X(void, peak_triad, (float *a, const float *b, const float *c, float k, int64_t n))                            \
+    /* the first word of each of n blocks from `block` on, as n calls of grd_random4 would give them */            \
+    X(void, random_first, (const struct grd_key *key, uint64_t row, uint64_t block, int n, uint32_t *out))         \
     X(void, adam_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
     X(void, adam_f64, (const grd_step_job *job, int64_t begin, int64_t end))                                       \
     X(void, sgd_f32, (const grd_step_job *job, int64_t begin, int64_t end))                                        \
