@@ -391,10 +391,12 @@ static void photographs_cut_short_are_found(void **state)
 {
     (void)state;
     char path[600], name[51], spoilt[CUT][64];
-    FILE *list = real_path(path, "msrc/train.txt") ? fopen(path, "r") : NULL, *out;
+    FILE *list = real_path(path, "msrc/train.txt") ? fopen(path, "r") : NULL;
     if (!list)
         skip();
-    assert_true(mkdir("images", 0777) == 0 && mkdir("labels", 0777) == 0 && (out = fopen("train.txt", "w")));
+    assert_true(mkdir("images", 0777) == 0 && mkdir("labels", 0777) == 0);
+    FILE *out = fopen("train.txt", "w");
+    assert_non_null(out);
     for (int i = 0; i < PICTURES; i++) {
         assert_int_equal(fscanf(list, "%50s", name), 1);
         fprintf(out, "%s\n", name);
