@@ -24,7 +24,7 @@ static void *begin_at(void *raw, size_t alignment)
 static void *libc_alloc(void *user, size_t bytes)
 {
     (void)user;
-    if (bytes > SIZE_MAX / 2)
+    if (bytes > PTRDIFF_MAX / 2)
         return NULL;
     if (!is_large(bytes)) {
         void *raw = malloc(grd_align_up(bytes, LINE) + LINE + sizeof raw); /* kernels may read a line to its end */

@@ -11,8 +11,9 @@ enum { MOST_CLASSES = 65536, PATH = 2048 };
 
 static grd_status open_table(grd_labelled *s, const grd_labelled_opts *o)
 {
+    static const char *const none[] = { NULL }; /* the table keeps a pointer to it */
     const grd_csv_opts csv = { .separator = strcmp(o->separator, "tab") == 0 ? '\t' : o->separator[0], .no_header = o->no_header,
-                               .no_quotes = !o->quotes, .missing = (const char *const[]){ NULL } };
+                               .no_quotes = !o->quotes, .missing = none };
     if (strlen(o->separator) != 1 && strcmp(o->separator, "tab") != 0)
         return grd_fail(s->host, GRD_ERR_ARG, "separator: \"%.40s\", expected one character or tab", o->separator);
     GRD_TRY(grd_csv_read(s->host, s->path, &csv, &s->csv));
