@@ -96,6 +96,24 @@ grd_status grd_learned_load(const grd_transform_open *call, int index, const cha
     return status;
 }
 
+grd_status grd_learned_make(const grd_transform_open *call, int index, const char *first, const char *second,
+                            grd_learned_learn *learn, void **state)
+{
+    grd_learned *l;
+    if (call->saved) {
+        GRD_TRY(grd_learned_load(call, index, first, second, &l));
+        *state = l;
+        return GRD_OK;
+    }
+    GRD_TRY(grd_learned_new(call, index, first, second, &l));
+    grd_status status = learn(call, index, l);
+    if (status == GRD_OK)
+        *state = l;
+    else
+        grd_learned_free(l);
+    return status;
+}
+
 int grd_learned_save(const void *self, char *text, size_t size)
 {
     const grd_learned *l = self;

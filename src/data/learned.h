@@ -17,6 +17,10 @@ grd_status grd_learned_field(grd_host *host, const grd_field *field, int n, cons
 grd_status grd_learned_new(const grd_transform_open *call, int index, const char *first, const char *second, grd_learned **out);
 /* The same, from what grd_learned_save wrote. */
 grd_status grd_learned_load(const grd_transform_open *call, int index, const char *first, const char *second, grd_learned **out);
+/* What `open` of a transform does: from call->saved, or made and filled by `learn`. */
+typedef grd_status grd_learned_learn(const grd_transform_open *call, int index, grd_learned *learned);
+grd_status grd_learned_make(const grd_transform_open *call, int index, const char *first, const char *second,
+                            grd_learned_learn *learn, void **state);
 int grd_learned_save(const void *learned, char *text, size_t size);
 void grd_learned_free(void *learned); /* NULL is allowed */
 

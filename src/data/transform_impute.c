@@ -74,23 +74,11 @@ static grd_status learn_means(const grd_transform_open *call, int index, grd_lea
 static grd_status open_impute(const grd_transform_open *call, void **state)
 {
     const opts *o = call->options;
-    grd_learned *l;
     int i;
     GRD_TRY(grd_learned_field(&call->ctx->host, call->in, call->n, o->field, &i));
     if (o->with == CONSTANT)
         return GRD_OK;
-    if (call->saved) {
-        GRD_TRY(grd_learned_load(call, i, "value", NULL, &l));
-        *state = l;
-        return GRD_OK;
-    }
-    GRD_TRY(grd_learned_new(call, i, "value", NULL, &l));
-    grd_status status = o->with == MEAN ? learn_means(call, i, l) : learn_medians(call, i, l);
-    if (status == GRD_OK)
-        *state = l;
-    else
-        grd_learned_free(l);
-    return status;
+    return grd_learned_make(call, i, "value", NULL, o->with == MEAN ? learn_means : learn_medians, state);
 }
 
 static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)

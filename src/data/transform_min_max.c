@@ -43,23 +43,11 @@ static grd_status open_min_max(const grd_transform_open *call, void **state)
 {
     const opts *o = call->options;
     grd_host *host = &call->ctx->host;
-    grd_learned *l;
     int i;
     GRD_TRY(grd_learned_field(host, call->in, call->n, o->field, &i));
     if (o->to.n != 2 || !(o->to.v[0] < o->to.v[1]))
         return grd_fail(host, GRD_ERR_ARG, "to: expected two numbers, [lo, hi]");
-    if (call->saved) {
-        GRD_TRY(grd_learned_load(call, i, "min", "max", &l));
-        *state = l;
-        return GRD_OK;
-    }
-    GRD_TRY(grd_learned_new(call, i, "min", "max", &l));
-    grd_status status = learn(call, i, l);
-    if (status == GRD_OK)
-        *state = l;
-    else
-        grd_learned_free(l);
-    return status;
+    return grd_learned_make(call, i, "min", "max", learn, state);
 }
 
 static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)

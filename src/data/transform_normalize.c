@@ -42,24 +42,12 @@ static grd_status learn(const grd_transform_open *call, int index, grd_learned *
 static grd_status open_normalize(const grd_transform_open *call, void **state)
 {
     const opts *o = call->options;
-    grd_learned *l;
     int i;
     GRD_TRY(grd_learned_field(&call->ctx->host, call->in, call->n, o->field, &i));
     if (o->mean.n || o->std.n)
         return o->mean.n && o->std.n ? GRD_OK
                                      : grd_fail(&call->ctx->host, GRD_ERR_ARG, "give both mean and std, or none of them");
-    if (call->saved) {
-        GRD_TRY(grd_learned_load(call, i, "mean", "std", &l));
-        *state = l;
-        return GRD_OK;
-    }
-    GRD_TRY(grd_learned_new(call, i, "mean", "std", &l));
-    grd_status status = learn(call, i, l);
-    if (status == GRD_OK)
-        *state = l;
-    else
-        grd_learned_free(l);
-    return status;
+    return grd_learned_make(call, i, "mean", "std", learn, state);
 }
 
 static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)

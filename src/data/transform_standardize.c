@@ -9,21 +9,9 @@ typedef struct opts {
 static grd_status open_standardize(const grd_transform_open *call, void **state)
 {
     const opts *o = call->options;
-    grd_learned *l;
     int i;
     GRD_TRY(grd_learned_field(&call->ctx->host, call->in, call->n, o->field, &i));
-    if (call->saved) {
-        GRD_TRY(grd_learned_load(call, i, "mean", "std", &l));
-        *state = l;
-        return GRD_OK;
-    }
-    GRD_TRY(grd_learned_new(call, i, "mean", "std", &l));
-    grd_status status = grd_learned_moments(call, i, l);
-    if (status == GRD_OK)
-        *state = l;
-    else
-        grd_learned_free(l);
-    return status;
+    return grd_learned_make(call, i, "mean", "std", grd_learned_moments, state);
 }
 
 static grd_status fields(const void *options, const void *state, grd_field *field, int n, grd_ctx *ctx)
