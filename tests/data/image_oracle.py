@@ -4,11 +4,14 @@
   image_oracle.py stream DIR N  writes N/2 pictures of DIR/msrc and N/2 of DIR/cifar10 through every transform to stdout: a line
                                 "name type channels height width out_channels out_height out_width p0 .. p11", then the input's
                                 bytes and the expected ones
+  image_oracle.py rows DIR N    the same of torchvision's classes, their random choice fixed by their options; the name is our row,
+                                + in place of blanks
 """
 import glob, os, sys, tarfile
 
 import numpy as np
 import torch
+import torchvision.transforms.v2 as v2
 import torchvision.transforms.v2.functional as F
 from torchvision.transforms import InterpolationMode as M
 
@@ -71,6 +74,48 @@ def cases(picture):
                 yield name, kind, list(p) + [0] * (PARAMETERS - len(p)), t, f(t).contiguous()
 
 
+def rows():
+    yield "resize 56", v2.Resize(56)
+    yield "resize size=[80,70] interpolation=bicubic", v2.Resize([80, 70], M.BICUBIC)
+    yield "resize size=[80,70] interpolation=bicubic antialias=false", v2.Resize([80, 70], M.BICUBIC, antialias=False)
+    yield "resize size=[20,17] antialias=false", v2.Resize([20, 17], antialias=False)
+    yield "resize size=45 interpolation=nearest", v2.Resize(45, M.NEAREST)
+    yield "center_crop 24", v2.CenterCrop(24)
+    yield "center_crop size=[51,60]", v2.CenterCrop([51, 60])
+    yield "random_resized_crop size=[30,26] scale=[1,1] ratio=[1.3,1.3]", v2.RandomResizedCrop([30, 26], (1, 1), (1.3, 1.3))
+    yield "pad 3", v2.Pad(3)
+    yield "pad padding=[2,5] padding_mode=edge", v2.Pad([2, 5], padding_mode="edge")
+    yield "pad padding=[1,2,3,4] padding_mode=reflect", v2.Pad([1, 2, 3, 4], padding_mode="reflect")
+    yield "random_horizontal_flip p=1", v2.RandomHorizontalFlip(1)
+    yield "random_vertical_flip p=1", v2.RandomVerticalFlip(1)
+    for mode in M.NEAREST, M.BILINEAR:
+        how = " interpolation=" + mode.value
+        yield "random_rotation degrees=[17,17]" + how, v2.RandomRotation((17, 17), mode)
+        yield "random_rotation degrees=[-30,-30]" + how, v2.RandomRotation((-30, -30), mode)
+        yield "random_affine degrees=[11,11] scale=[1.2,1.2]" + how, v2.RandomAffine((11, 11), scale=(1.2, 1.2), interpolation=mode)
+        yield "random_affine degrees=[0,0] shear=[7,7,-4,-4]" + how, v2.RandomAffine((0, 0), shear=(7, 7, -4, -4), interpolation=mode)
+    for kind in "brightness", "contrast", "saturation":
+        for factor in 0.6, 1.3:
+            yield f"color_jitter {kind}=[{factor},{factor}]", v2.ColorJitter(**{kind: (factor, factor)})
+    yield "color_jitter hue=[-0.2,-0.2]", v2.ColorJitter(hue=(-0.2, -0.2))
+    yield "color_jitter hue=[0.07,0.07]", v2.ColorJitter(hue=(0.07, 0.07))
+    yield "grayscale", v2.Grayscale()
+    yield "grayscale 3", v2.Grayscale(3)
+    yield "random_grayscale p=1", v2.RandomGrayscale(1)
+    yield "gaussian_blur kernel_size=5 sigma=[1.3,1.3]", v2.GaussianBlur(5, (1.3, 1.3))
+    yield "gaussian_blur kernel_size=[5,3] sigma=[0.8,0.8]", v2.GaussianBlur([5, 3], (0.8, 0.8))
+
+
+def row_cases(picture):
+    for kind, t in (("u8", picture), ("f32", F.to_dtype(picture, torch.float32, scale=True))):
+        for name, row in rows():
+            yield name.replace(" ", "+"), kind, [0] * PARAMETERS, t, row(t).contiguous()
+        if kind == "f32":
+            mean, std = [.485, .456, .406], [.229, .224, .225]
+            name = "normalize+mean=[{},{},{}]+std=[{},{},{}]".format(*mean, *std)
+            yield name, kind, [0] * PARAMETERS, t, v2.Normalize(mean, std)(t)
+
+
 def small():
     i = np.arange(3 * 7 * 8)
     return torch.from_numpy(((i * 37 + i * i * 11) % 251).astype(np.uint8).reshape(3, 7, 8))
@@ -107,11 +152,11 @@ def pictures(folder, n):
                 return
 
 
-def stream(folder, n):
+def stream(folder, n, cases):
     for picture in pictures(folder, n):
         for name, kind, p, t, out in cases(picture):
             head = [name, kind, *t.shape, *out.shape, *map(repr, map(float, p))]
             sys.stdout.buffer.write((" ".join(map(str, head)) + "\n").encode() + t.numpy().tobytes() + out.numpy().tobytes())
 
 
-golden() if sys.argv[1] == "golden" else stream(sys.argv[2], int(sys.argv[3]))
+golden() if sys.argv[1] == "golden" else stream(sys.argv[2], int(sys.argv[3]), row_cases if sys.argv[1] == "rows" else cases)
