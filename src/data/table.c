@@ -370,18 +370,33 @@ static grd_status find_bounds(reading *r)
     return status;
 }
 
+/* The two classes are named by their bounds. */
+static grd_status name_sides(reading *r)
+{
+    grd_table *t = r->t;
+    t->class_name = grd_arena_alloc(&t->arena, 2 * sizeof *t->class_name);
+    if (!t->class_name)
+        return GRD_ERR_MEMORY;
+    t->classes = 2;
+    for (int k = 0; k < 2; k++) {
+        char text[40];
+        snprintf(text, sizeof text, "%s %.10g", k ? ">=" : "<=", r->bound[k]);
+        t->class_name[k] = grd_arena_strdup(&t->arena, text);
+        if (!t->class_name[k])
+            return GRD_ERR_MEMORY;
+    }
+    return GRD_OK;
+}
+
 /* Labels instead of values; what is in between leaves the rows. */
 static grd_status binarize(reading *r, const double *value)
 {
     grd_table *t = r->t;
-    static const char *const name[] = { "low", "high" };
     int64_t kept = 0;
     t->label = GRD_NEW_N(r->host, int32_t, r->n);
-    t->class_name = grd_arena_alloc(&t->arena, sizeof name);
-    if (!t->label || !t->class_name)
+    if (!t->label)
         return GRD_ERR_MEMORY;
-    memcpy(t->class_name, name, sizeof name);
-    t->classes = 2;
+    GRD_TRY(name_sides(r));
     for (int64_t i = 0; i < r->n; i++) {
         const double v = value[r->row[i]];
         if (v > r->bound[0] && v < r->bound[1])

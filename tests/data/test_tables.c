@@ -235,6 +235,8 @@ static void house_prices_are_cut_as_in_the_course(void **state)
         snprintf(spec + n, sizeof spec - (size_t)n, " binarize=[0.3,0.7]");
         ok(ctx, grd_dataset_open(ctx, "csv", spec, &d));
         assert_int_equal(grd_dataset_length(d), some[k]);
+        assert_string_equal(grd_dataset_class(d, 0), "<= 135500"); /* the 30th and 70th percentile of all 1460 */
+        assert_string_equal(grd_dataset_class(d, 1), ">= 198620");
     }
     char name[300];
     grd_dataset_name(first, 0, name, sizeof name);
