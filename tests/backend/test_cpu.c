@@ -50,6 +50,57 @@ static void many_first_words_are_those_of_single_calls(void **state)
     }
 }
 
+/* ---- products by panels ---- */
+
+enum { DEEP = 37, FIRST = 5, APART = 3 };
+
+/* B [k,n] lies turned, or its rows apart, in rows FIRST on of panels that are DEEP deep. */
+static void one_panel_product(const grd_cpu_table *cpu, int64_t m, int64_t n, bool turned, bool add)
+{
+    const int64_t k = DEEP, rest = DEEP - FIRST, lda = k + APART, ldc = n + APART, row = turned ? 1 : n + APART,
+                  col = turned ? k + APART : 1;
+    float *a = malloc(sizeof *a * (size_t)(m * lda)), *b = malloc(sizeof *b * (size_t)((k + APART) * (n + APART)));
+    float *c = malloc(sizeof *c * (size_t)(m * ldc)), *panels = malloc(sizeof *panels * (size_t)cpu->panel_floats(k, n));
+    for (int64_t i = 0; i < m * lda; i++)
+        a[i] = (float)draw(0, i);
+    for (int64_t i = 0; i < (k + APART) * (n + APART); i++)
+        b[i] = (float)draw(1, i);
+    for (int64_t i = 0; i < m * ldc; i++)
+        c[i] = (float)draw(2, i);
+    cpu->panel_pack(b, row, col, 0, FIRST, n, k, panels);
+    cpu->panel_pack(b + FIRST * row, row, col, FIRST, rest, n, k, panels);
+    for (int64_t used = k; used >= FIRST; used -= rest) { /* all rows of B, then the first ones alone */
+        cpu->panel_product(&(grd_panel_job){ m, n, used, lda, ldc, k, a, panels, c, add });
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < ldc; j++) {
+                double sum = add || j >= n ? draw(2, i * ldc + j) : 0;
+                for (int64_t q = 0; q < used && j < n; q++)
+                    sum += (double)a[i * lda + q] * (double)b[q * row + j * col];
+                if (!near((double)c[i * ldc + j], sum, 1e-5))
+                    fail_msg("%d x %d, %d deep, element %d, %d: %g, expected %g", (int)m, (int)n, (int)used, (int)i, (int)j,
+                             (double)c[i * ldc + j], sum);
+                c[i * ldc + j] = (float)draw(2, i * ldc + j);
+            }
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(panels);
+}
+
+static void products_by_panels_are_products_and_touch_nothing_else(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = { 1, 2, 5, 6, 7, 8, 9, 13, 32 }, cols[] = { 1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 150 };
+    for (int level = 0; level < LEVELS; level++) {
+        const grd_cpu_table *cpu = grd_cpu_level(level);
+        for (size_t i = 0; cpu && i < sizeof rows / sizeof *rows; i++)
+            for (size_t k = 0; k < sizeof cols / sizeof *cols; k++)
+                for (int how = 0; how < 4; how++)
+                    one_panel_product(cpu, rows[i], cols[k], how & 1, how & 2);
+    }
+}
+
 /* ---- optimizer steps ---- */
 
 typedef struct numbers { double p[MOST], g[MOST], m[3][MOST]; } numbers;
@@ -419,6 +470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_first_words_are_those_of_single_calls),
+        cmocka_unit_test(products_by_panels_are_products_and_touch_nothing_else),
         cmocka_unit_test(adam_steps_agree_with_the_formula),     cmocka_unit_test(sgd_steps_agree_with_the_formula),
         cmocka_unit_test(pieces_give_the_bits_of_the_whole),     cmocka_unit_test(sums_of_squares_agree),
         cmocka_unit_test(activations_and_their_gradients_agree), cmocka_unit_test(bias_gradient_without_activation),

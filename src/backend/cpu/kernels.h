@@ -114,6 +114,14 @@ typedef struct grd_attend_job {
     bool causal, first;    /* first: nothing was summed before */
 } grd_attend_job;
 
+/* C [m,n] = A [m,k] B, or added to it; rows lda and ldc apart. panels: B by panel_pack, `deep` rows of which the first k count. */
+typedef struct grd_panel_job {
+    int64_t m, n, k, lda, ldc, deep;
+    const float *a, *panels;
+    float *c;
+    bool add;
+} grd_panel_job;
+
 /* Resizing bytes along one axis: new pixel i is the sum of w[k n + i] old ones from first[i] on, k < taps, 1 being 1 << shift. */
 typedef struct grd_image_axis {
     int n_in, n, taps, shift;
@@ -172,6 +180,11 @@ typedef struct grd_image_axis {
     X(void, attend_scores, (const grd_attend_job *job))                                                            \
     X(void, attend_finish, (const grd_attend_job *job, float *total))                                              \
     X(void, attend_gradient, (const grd_attend_job *job, const float *total, const float *e, float *ds))           \
+    /* floats that panels of a matrix [k,n] take; b [k,n], element (i,j) at i row + j col, becomes rows `first` on of panels */ \
+    X(int64_t, panel_floats, (int64_t k, int64_t n))                                                               \
+    X(void, panel_pack,                                                                                            \
+      (const float *b, int64_t row, int64_t col, int64_t first, int64_t k, int64_t n, int64_t deep, float *panels)) \
+    X(void, panel_product, (const grd_panel_job *job))                                                             \
     X(void, lstm_cell, (int64_t n, const float *b, float *z, float *c, float *h))                                  \
     X(void, lstm_cell_gradient, (int64_t n, const float *z, const float *c, const float *before, const float *dh,  \
                                  float *dc, float *dz))                                                            \

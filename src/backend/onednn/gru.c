@@ -1,18 +1,16 @@
-/* gru: w_ih x of all steps is one product before the walk through time, each step one more with w_hh, then all gates at once.
+/* gru: w_ih x of all steps is one product before the walk through time, each step one more with w_hh in panels, then all gates at once.
  * Threads share the rows of the batch and walk without waiting for each other. Backward the same way round: the gradients of x and
  * of the weights are products over all steps at the end.
  * save, ours: gates [N,T,lds] and q [N,T,H], what r is a factor of. */
-#include "backend/cpu/kernels.h"
 #include "backend/onednn/gemm.h"
-#include "backend/onednn/onednn.h"
+#include "backend/onednn/recurrent.h"
 
 #include "base/parallel.h"
 
 #include <stdio.h>
-#include <string.h>
 
-enum { X, W_IH, W_HH, B_IH, B_HH, LENGTHS }; /* inputs */
-enum { Y, LAST_H };                          /* outputs */
+enum { X = GRD_RNN_X, W_IH = GRD_RNN_W_IH, W_HH = GRD_RNN_W_HH, B_IH = GRD_RNN_B_IH, B_HH = GRD_RNN_B_HH };
+enum { Y, LAST_H }; /* outputs */
 
 typedef struct gru_state {
     grd_onednn_state base;
@@ -27,6 +25,7 @@ typedef struct gru_state {
 /* The parts of save and scratch. */
 typedef struct gru_memory {
     float *s, *q;             /* [N,T,lds], [N,T,H] */
+    float *panels;            /* of w_hh' [H,3H]; backward of w_hh [3H,H] */
     float *u, *b;             /* w_hh h of one step [N,lds]; biases [4H]: r and z summed, b_in, b_hn */
     float *ds, *du, *dh;      /* gradients of w_ih x [N,T,lds], of w_hh h (see gradient_row), of h [N,H] */
     float *first;             /* [N,lds]: of w_hh h at the first step */
@@ -37,55 +36,37 @@ typedef struct gru_memory {
 
 typedef struct job { const gru_state *s; const grd_args *args; gru_memory m; } job;
 
-static float *take(float **at, int64_t n)
+static void cut_save(const gru_state *s, grd_rnn_cut *cut, gru_memory *m)
 {
-    float *memory = *at;
-    *at += (n + 15) / 16 * 16; /* all parts on cache lines */
-    return memory;
+    m->s = grd_rnn_take(cut, s->n * s->t * s->lds);
+    m->q = grd_rnn_take(cut, s->n * s->t * s->h);
 }
 
-static void split_save(const gru_state *s, float *at, gru_memory *m)
+/* A plan without backward gives no save: its part then lies behind the others. Returns the floats of scratch. */
+static int64_t cut_forward(const gru_state *s, float *scratch, float *save, gru_memory *m)
 {
-    m->s = take(&at, s->n * s->t * s->lds);
-    m->q = take(&at, s->n * s->t * s->h);
+    grd_rnn_cut cut = { scratch, 0 };
+    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->h, s->gates));
+    m->u = grd_rnn_take(&cut, s->n * s->lds);
+    m->b = grd_rnn_take(&cut, 4 * s->h);
+    m->zero = grd_rnn_take(&cut, s->h);
+    cut_save(s, save ? &(grd_rnn_cut){ save, 0 } : &cut, m);
+    return cut.used;
 }
 
-static size_t save_floats(const gru_state *s) { return (size_t)(s->n * s->t * (s->lds + s->h) + 2 * 16); }
-
-static size_t forward_floats(const gru_state *s) { return (size_t)(s->n * s->lds + 5 * s->h + 3 * 16) + save_floats(s); }
-
-/* A plan without backward gives no save: its part then lies at the end. */
-static void split_forward(const gru_state *s, const grd_args *a, gru_memory *m)
+static int64_t cut_backward(const gru_state *s, float *scratch, float *save, gru_memory *m)
 {
-    float *at = a->scratch;
-    m->u = take(&at, s->n * s->lds);
-    m->b = take(&at, 4 * s->h);
-    m->zero = take(&at, s->h);
-    split_save(s, a->save ? a->save : at, m);
-}
-
-static size_t backward_floats(const gru_state *s)
-{
-    return (size_t)((2 * s->t + 1) * s->n * s->lds + s->n * s->h + 4 * s->h + (s->lengths ? s->n * s->t * s->f : 0) + 7 * 16);
-}
-
-static void split_backward(const gru_state *s, const grd_args *a, gru_memory *m)
-{
-    float *at = a->scratch;
-    split_save(s, a->save, m);
-    m->ds = take(&at, s->n * s->t * s->lds);
-    m->du = take(&at, s->n * s->t * s->lds);
-    m->first = take(&at, s->n * s->lds);
-    m->dh = take(&at, s->n * s->h);
-    m->sums = take(&at, s->gates);
-    m->zero = take(&at, s->h);
-    m->x = s->lengths ? take(&at, s->n * s->t * s->f) : NULL;
-}
-
-static int64_t length_of(const grd_args *a, int64_t n, int64_t t)
-{
-    const int64_t length = a->n_in > LENGTHS ? ((const int32_t *)a->in[LENGTHS])[n] : t;
-    return length < 0 ? 0 : length > t ? t : length;
+    grd_rnn_cut cut = { scratch, 0 };
+    cut_save(s, &(grd_rnn_cut){ save, 0 }, m);
+    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->gates, s->h));
+    m->ds = grd_rnn_take(&cut, s->n * s->t * s->lds);
+    m->du = grd_rnn_take(&cut, s->n * s->t * s->lds);
+    m->first = grd_rnn_take(&cut, s->n * s->lds);
+    m->dh = grd_rnn_take(&cut, s->n * s->h);
+    m->sums = grd_rnn_take(&cut, s->gates);
+    m->zero = grd_rnn_take(&cut, s->h);
+    m->x = s->lengths ? grd_rnn_take(&cut, s->n * s->t * s->f) : NULL;
+    return cut.used;
 }
 
 /* ---- forward ---- */
@@ -110,12 +91,11 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
     memset(last + n0 * s->h, 0, state * (size_t)(n1 - n0));
     memset(j->m.u + n0 * s->lds, 0, sizeof *y * (size_t)((n1 - n0) * s->lds)); /* h before the first step is zero */
     for (int64_t t = 0; t < s->t; t++) {
-        const grd_gemm g = { false, true, n1 - n0, s->gates, s->h, s->t * s->h, s->h, s->lds,
-                             t ? y + (n0 * s->t + t - 1) * s->h : NULL, j->args->in[W_HH], j->m.u + n0 * s->lds };
         if (t)
-            grd_gemm_whole(&g);
+            s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->gates, s->h, s->t * s->h, s->lds, s->h, y + (n0 * s->t + t - 1) * s->h,
+                                                    j->m.panels, j->m.u + n0 * s->lds, false });
         for (int64_t n = n0; n < n1; n++) {
-            const int64_t at = n * s->t + t, length = length_of(j->args, n, s->t);
+            const int64_t at = n * s->t + t, length = grd_rnn_length(j->args, n, s->t);
             float *h = y + at * s->h;
             if (t >= length) {
                 memset(h, 0, state);
@@ -133,7 +113,8 @@ static void forward(const grd_impl *impl, const grd_args *args)
 {
     job j = { .s = impl->state, .args = args };
     const gru_state *s = j.s;
-    split_forward(s, args, &j.m);
+    cut_forward(s, args->scratch, args->save, &j.m);
+    grd_rnn_pack_turned(s->cpu, args->in[W_HH], 0, s->h, s->gates, s->h, j.m.panels);
     gather_biases(s, args, j.m.b);
     memset(j.m.zero, 0, sizeof(float) * (size_t)s->h);
     grd_gemm_shared(&(grd_gemm){ false, true, s->n * s->t, s->gates, s->f, s->f, s->f, s->lds, args->in[X], args->in[W_IH], j.m.s },
@@ -142,9 +123,6 @@ static void forward(const grd_impl *impl, const grd_args *args)
 }
 
 /* ---- backward ---- */
-
-static const float *gradient_of(const grd_args *a, int k) { return (const float *)(const void *)a->dout[k]; }
-static float *wanted(const grd_args *a, int i) { return i < a->n_in ? (float *)(void *)a->din[i] : NULL; }
 
 /* Where the gradient of w_hh h_{t-1} goes: beside y_{t-1}, so that that of w_hh is one product with y. Beside a sequence's last y
  * are zeros, its first step has a place of its own: h before it is zero. */
@@ -156,12 +134,12 @@ static float *gradient_row(const job *j, int64_t n, int64_t t)
 static void gates_backward(const job *j, int64_t t, int64_t n0, int64_t n1)
 {
     const gru_state *s = j->s;
-    const float *dy = gradient_of(j->args, Y), *y = (const float *)(const void *)j->args->out[Y];
+    const float *dy = grd_rnn_gradient(j->args, Y), *y = (const float *)(const void *)j->args->out[Y];
     const size_t row = sizeof(float) * (size_t)s->gates;
     for (int64_t n = n0; n < n1; n++) {
         const int64_t at = n * s->t + t;
         float *dh = j->m.dh + n * s->h, *ds = j->m.ds + at * s->lds, *du = gradient_row(j, n, t);
-        if (t >= length_of(j->args, n, s->t)) {
+        if (t >= grd_rnn_length(j->args, n, s->t)) {
             memset(ds, 0, row);
             memset(du, 0, row);
             continue;
@@ -177,20 +155,16 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
     const job *j = ctx;
     const gru_state *s = j->s;
     const int64_t n0 = s->n * begin / s->pieces, n1 = s->n * end / s->pieces;
-    const float *last = gradient_of(j->args, LAST_H);
+    const float *last = grd_rnn_gradient(j->args, LAST_H);
     float *dh = j->m.dh + n0 * s->h;
-    const size_t bytes = sizeof *dh * (size_t)((n1 - n0) * s->h);
-    if (last)
-        memcpy(dh, last + n0 * s->h, bytes);
-    else
-        memset(dh, 0, bytes);
+    grd_rnn_start(dh, last ? last + n0 * s->h : NULL, (n1 - n0) * s->h);
     for (int64_t n = n0; n < n1; n++)
         memset(gradient_row(j, n, s->t), 0, sizeof *dh * (size_t)s->gates);
     for (int64_t t = s->t - 1; t >= 0; t--) {
         gates_backward(j, t, n0, n1);
         if (t)
-            grd_gemm_add(&(grd_gemm){ false, false, n1 - n0, s->h, s->gates, s->t * s->lds, s->h, s->h, gradient_row(j, n0, t),
-                                      j->args->in[W_HH], dh });
+            s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->h, s->gates, s->t * s->lds, s->h, s->gates, gradient_row(j, n0, t),
+                                                    j->m.panels, dh, true });
     }
 }
 
@@ -200,7 +174,7 @@ static const float *valid_inputs(const job *j)
     const gru_state *s = j->s;
     const float *x = j->args->in[X];
     for (int64_t n = 0; s->lengths && n < s->n; n++) {
-        const int64_t valid = length_of(j->args, n, s->t) * s->f, all = s->t * s->f;
+        const int64_t valid = grd_rnn_length(j->args, n, s->t) * s->f, all = s->t * s->f;
         memcpy(j->m.x + n * all, x + n * all, sizeof *x * (size_t)valid);
         memset(j->m.x + n * all + valid, 0, sizeof *x * (size_t)(all - valid));
     }
@@ -211,7 +185,7 @@ static void products_backward(const job *j)
 {
     const gru_state *s = j->s;
     const int64_t rows = s->n * s->t;
-    float *dx = wanted(j->args, X), *dw_ih = wanted(j->args, W_IH), *dw_hh = wanted(j->args, W_HH);
+    float *dx = grd_rnn_wanted(j->args, X), *dw_ih = grd_rnn_wanted(j->args, W_IH), *dw_hh = grd_rnn_wanted(j->args, W_HH);
     const float *y = (const float *)(const void *)j->args->out[Y];
     if (dx)
         grd_gemm_shared(&(grd_gemm){ false, false, rows, s->f, s->gates, s->lds, s->f, s->f, j->m.ds, j->args->in[W_IH], dx },
@@ -231,7 +205,7 @@ static void sum_rows(const job *j, const float *from, int64_t rows, float *to)
 static void biases_backward(const job *j)
 {
     const gru_state *s = j->s;
-    float *db_ih = wanted(j->args, B_IH), *db_hh = wanted(j->args, B_HH);
+    float *db_ih = grd_rnn_wanted(j->args, B_IH), *db_hh = grd_rnn_wanted(j->args, B_HH);
     if (db_ih)
         sum_rows(j, j->m.ds, s->n * s->t, db_ih);
     if (!db_hh)
@@ -244,7 +218,8 @@ static void biases_backward(const job *j)
 static void backward(const grd_impl *impl, const grd_args *args)
 {
     job j = { .s = impl->state, .args = args };
-    split_backward(j.s, args, &j.m);
+    cut_backward(j.s, args->scratch, args->save, &j.m);
+    grd_rnn_pack(j.s->cpu, args->in[W_HH], j.s->gates, j.s->h, j.m.panels);
     memset(j.m.zero, 0, sizeof(float) * (size_t)j.s->h);
     grd_parallel_for((int)j.s->pieces, j.s->pieces, 1, backward_rows, &j);
     products_backward(&j);
@@ -268,15 +243,19 @@ GRD_PREPARE(grd_onednn_gru)
     if (!s)
         return "out of memory";
     *s = (gru_state){ .base = { drop }, .cpu = grd_cpu(), .n = in[X].dim[0], .t = in[X].dim[1], .f = in[X].dim[2],
-                      .h = in[W_HH].dim[1], .gates = in[W_HH].dim[0], .lengths = node->n_in > LENGTHS };
-    s->lds = s->gates + (s->gates % 512 ? 0 : 16); /* rows a multiple of 2 KiB apart would fall on the same cache lines */
+                      .h = in[W_HH].dim[1], .gates = in[W_HH].dim[0], .lengths = node->n_in > GRD_RNN_LENGTHS };
+    s->lds = grd_rnn_apart(s->gates);
     s->threads = grd_gemm_threads(env->threads, (double)(s->n * s->t) * (double)s->gates * (double)(s->f + s->h));
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
-    impl->save = sizeof(float) * save_floats(s);
-    impl->scratch = sizeof(float) * (pass == GRD_FORWARD ? forward_floats(s) : backward_floats(s));
+    gru_memory none;
+    grd_rnn_cut save = { NULL, 0 };
+    cut_save(s, &save, &none);
+    impl->save = sizeof(float) * (size_t)save.used;
+    const int64_t scratch = pass == GRD_FORWARD ? cut_forward(s, NULL, NULL, &none) : cut_backward(s, NULL, NULL, &none);
+    impl->scratch = sizeof(float) * (size_t)scratch;
     impl->state = s;
     impl->run = pass == GRD_FORWARD ? forward : backward;
-    snprintf(impl->name, sizeof impl->name, "gemm:%s", grd_isa_name());
+    snprintf(impl->name, sizeof impl->name, "panels:%s", grd_isa_name());
     return NULL;
 }

@@ -1,25 +1,22 @@
-/* lstm: each step is one product of [x_t h_{t-1}] with both weight matrices side by side, then all gates at once. Threads share
- * the rows of the batch and walk through time without waiting for each other. The gradient of the weights is one product over
+/* lstm: each step is one product of [x_t h_{t-1}] with both weight matrices, which lie in panels, then all gates at once. Threads
+ * share the rows of the batch and walk through time without waiting for each other. The gradient of the weights is one product over
  * all steps at the end.
  * save, ours: step by step, rows of the batch within: [x_t h_{t-1}] (zeros past a row's length), gates, c. */
-#include "backend/cpu/kernels.h"
 #include "backend/onednn/gemm.h"
-#include "backend/onednn/onednn.h"
+#include "backend/onednn/recurrent.h"
 
 #include "base/parallel.h"
 
 #include <stdio.h>
-#include <string.h>
 
-enum { X, W_IH, W_HH, B_IH, B_HH, LENGTHS }; /* inputs */
-enum { Y, LAST_H, LAST_C };                  /* outputs */
+enum { X = GRD_RNN_X, W_IH = GRD_RNN_W_IH, W_HH = GRD_RNN_W_HH, B_IH = GRD_RNN_B_IH, B_HH = GRD_RNN_B_HH };
+enum { Y, LAST_H, LAST_C }; /* outputs */
 
 typedef struct lstm_state {
     grd_onednn_state base;
     const grd_cpu_table *cpu;
     int64_t n, t, f, h;
     int64_t wide, ldx, ldz;   /* F + H; how far rows of [x h] and of gates are apart */
-    bool across;              /* forward multiplies by the transposed weights: faster with AVX-512, slower without */
     int threads;
     int64_t pieces;
 } lstm_state;
@@ -27,77 +24,47 @@ typedef struct lstm_state {
 /* The parts of save and scratch. */
 typedef struct lstm_memory {
     float *xh, *z, *c;                 /* [T,N,ldx], [T,N,ldz], [T,N,H] */
-    float *w, *b;                      /* [4H,F+H], or [F+H,4H] if across; sum of both biases [4H] */
-    float *dz, *dxh, *dh, *dc, *dw;    /* [T,N,ldz], [N,ldx], [N,H], [N,H], [4H,F+H] */
+    float *panels, *b;                 /* of [w_ih w_hh]' [F+H,4H]; sum of both biases [4H] */
+    float *panels_x, *panels_h;        /* of w_ih [4H,F] and of w_hh [4H,H] */
+    float *dz, *dh, *dc, *before, *dw; /* [T,N,ldz], [N,H], [N,H], dh of the step before [N,H], [4H,F+H] */
     float *zero;                       /* [H]: c before the first step */
 } lstm_memory;
 
 typedef struct job { const lstm_state *s; const grd_args *args; lstm_memory m; } job;
 
-static float *take(float **at, int64_t n)
+static void cut_save(const lstm_state *s, grd_rnn_cut *cut, lstm_memory *m)
 {
-    float *memory = *at;
-    *at += (n + 15) / 16 * 16; /* all parts on cache lines */
-    return memory;
+    m->xh = grd_rnn_take(cut, s->t * s->n * s->ldx);
+    m->z = grd_rnn_take(cut, s->t * s->n * s->ldz);
+    m->c = grd_rnn_take(cut, s->t * s->n * s->h);
 }
 
-static void split_save(const lstm_state *s, float *at, lstm_memory *m)
+/* A plan without backward gives no save: its part then lies behind the others. Returns the floats of scratch. */
+static int64_t cut_forward(const lstm_state *s, float *scratch, float *save, lstm_memory *m)
 {
-    m->xh = take(&at, s->t * s->n * s->ldx);
-    m->z = take(&at, s->t * s->n * s->ldz);
-    m->c = take(&at, s->t * s->n * s->h);
+    grd_rnn_cut cut = { scratch, 0 };
+    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->wide, 4 * s->h));
+    m->b = grd_rnn_take(&cut, 4 * s->h);
+    cut_save(s, save ? &(grd_rnn_cut){ save, 0 } : &cut, m);
+    return cut.used;
 }
 
-static size_t save_floats(const lstm_state *s) { return (size_t)(s->t * s->n * (s->ldx + s->ldz + s->h) + 48); }
-
-static size_t forward_floats(const lstm_state *s) { return (size_t)(4 * s->h * (s->wide + 1) + 32) + save_floats(s); }
-
-/* A plan without backward gives no save: its part then lies behind the weights. */
-static void split_forward(const lstm_state *s, const grd_args *a, lstm_memory *m)
+static int64_t cut_backward(const lstm_state *s, float *scratch, float *save, lstm_memory *m)
 {
-    float *at = a->scratch;
-    m->w = take(&at, 4 * s->h * s->wide);
-    m->b = take(&at, 4 * s->h);
-    split_save(s, a->save ? a->save : at, m);
+    grd_rnn_cut cut = { scratch, 0 };
+    cut_save(s, &(grd_rnn_cut){ save, 0 }, m);
+    m->panels_x = grd_rnn_take(&cut, s->cpu->panel_floats(4 * s->h, s->f));
+    m->panels_h = grd_rnn_take(&cut, s->cpu->panel_floats(4 * s->h, s->h));
+    m->dw = grd_rnn_take(&cut, 4 * s->h * s->wide);
+    m->dz = grd_rnn_take(&cut, s->t * s->n * s->ldz);
+    m->dh = grd_rnn_take(&cut, s->n * s->h);
+    m->dc = grd_rnn_take(&cut, s->n * s->h);
+    m->before = grd_rnn_take(&cut, s->n * s->h);
+    m->zero = grd_rnn_take(&cut, s->h);
+    return cut.used;
 }
 
-static size_t backward_floats(const lstm_state *s)
-{
-    return (size_t)(8 * s->h * s->wide + s->t * s->n * s->ldz + s->n * (s->ldx + 2 * s->h) + s->h + 7 * 16);
-}
-
-static void split_backward(const lstm_state *s, const grd_args *a, lstm_memory *m)
-{
-    float *at = a->scratch;
-    split_save(s, a->save, m);
-    m->w = take(&at, 4 * s->h * s->wide);
-    m->dw = take(&at, 4 * s->h * s->wide);
-    m->dz = take(&at, s->t * s->n * s->ldz);
-    m->dxh = take(&at, s->n * s->ldx);
-    m->dh = take(&at, s->n * s->h);
-    m->dc = take(&at, s->n * s->h);
-    m->zero = take(&at, s->h);
-}
-
-/* ---- weights ---- */
-
-/* [w_ih w_hh], transposed if `across`. */
-static void pack_weights(const lstm_state *s, const grd_args *a, bool across, float *w)
-{
-    const float *w_ih = a->in[W_IH], *w_hh = a->in[W_HH];
-    const int64_t gates = 4 * s->h;
-    for (int64_t j = 0; j < gates; j++) {
-        if (!across) {
-            memcpy(w + j * s->wide, w_ih + j * s->f, sizeof *w * (size_t)s->f);
-            memcpy(w + j * s->wide + s->f, w_hh + j * s->h, sizeof *w * (size_t)s->h);
-            continue;
-        }
-        for (int64_t k = 0; k < s->f; k++)
-            w[k * gates + j] = w_ih[j * s->f + k];
-        for (int64_t k = 0; k < s->h; k++)
-            w[(s->f + k) * gates + j] = w_hh[j * s->h + k];
-    }
-}
+/* ---- forward ---- */
 
 static void add_biases(const lstm_state *s, const grd_args *a, float *b)
 {
@@ -106,14 +73,6 @@ static void add_biases(const lstm_state *s, const grd_args *a, float *b)
         s->cpu->add_into(b, a->in[i], 4 * s->h);
 }
 
-static int64_t length_of(const grd_args *a, int64_t n, int64_t t)
-{
-    const int64_t length = a->n_in > LENGTHS ? ((const int32_t *)a->in[LENGTHS])[n] : t;
-    return length < 0 ? 0 : length > t ? t : length;
-}
-
-/* ---- forward ---- */
-
 /* Rows n0..n1-1 of [x_t h_{t-1}]; h is the last valid one. */
 static void gather_inputs(const job *j, int64_t t, int64_t n0, int64_t n1)
 {
@@ -121,7 +80,7 @@ static void gather_inputs(const job *j, int64_t t, int64_t n0, int64_t n1)
     const float *x = j->args->in[X], *h = (const float *)(const void *)j->args->out[LAST_H];
     for (int64_t n = n0; n < n1; n++) {
         float *row = j->m.xh + (t * s->n + n) * s->ldx;
-        if (t >= length_of(j->args, n, s->t)) {
+        if (t >= grd_rnn_length(j->args, n, s->t)) {
             memset(row, 0, sizeof *row * (size_t)s->wide);
             continue;
         }
@@ -143,12 +102,11 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t t = 0; t < s->t; t++) {
         const int64_t at = t * s->n + n0, k = t ? s->wide : s->f; /* h before the first step is zero */
         gather_inputs(j, t, n0, n1);
-        const grd_gemm g = { false, !s->across, n1 - n0, gates, k, s->ldx, s->across ? gates : s->wide, s->ldz,
-                             j->m.xh + at * s->ldx, j->m.w, j->m.z + at * s->ldz };
-        grd_gemm_whole(&g);
+        s->cpu->panel_product(&(grd_panel_job){ n1 - n0, gates, k, s->ldx, s->ldz, s->wide, j->m.xh + at * s->ldx, j->m.panels,
+                                                j->m.z + at * s->ldz, false });
         for (int64_t n = n0; n < n1; n++) {
             float *to = y + (n * s->t + t) * s->h;
-            if (t >= length_of(j->args, n, s->t)) {
+            if (t >= grd_rnn_length(j->args, n, s->t)) {
                 memset(to, 0, state);
                 continue;
             }
@@ -162,34 +120,25 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
 static void forward(const grd_impl *impl, const grd_args *args)
 {
     job j = { .s = impl->state, .args = args };
-    split_forward(j.s, args, &j.m);
-    pack_weights(j.s, args, j.s->across, j.m.w);
-    add_biases(j.s, args, j.m.b);
-    grd_parallel_for((int)j.s->pieces, j.s->pieces, 1, forward_rows, &j);
+    const lstm_state *s = j.s;
+    cut_forward(s, args->scratch, args->save, &j.m);
+    grd_rnn_pack_turned(s->cpu, args->in[W_IH], 0, s->f, 4 * s->h, s->wide, j.m.panels);
+    grd_rnn_pack_turned(s->cpu, args->in[W_HH], s->f, s->h, 4 * s->h, s->wide, j.m.panels);
+    add_biases(s, args, j.m.b);
+    grd_parallel_for((int)s->pieces, s->pieces, 1, forward_rows, &j);
 }
 
 /* ---- backward ---- */
-
-static const float *gradient_of(const grd_args *a, int k) { return (const float *)(const void *)a->dout[k]; }
-static float *wanted(const grd_args *a, int i) { return i < a->n_in ? (float *)(void *)a->din[i] : NULL; }
-
-static void start_gradient(float *to, const float *from, size_t bytes)
-{
-    if (from)
-        memcpy(to, from, bytes);
-    else
-        memset(to, 0, bytes);
-}
 
 /* Gradient of the gates' sums at step t; dh and dc become those before the gates. */
 static void gates_backward(const job *j, int64_t t, int64_t n0, int64_t n1)
 {
     const lstm_state *s = j->s;
-    const float *dy = gradient_of(j->args, Y);
+    const float *dy = grd_rnn_gradient(j->args, Y);
     for (int64_t n = n0; n < n1; n++) {
         const int64_t at = t * s->n + n;
         float *dh = j->m.dh + n * s->h, *dz = j->m.dz + at * s->ldz;
-        if (t >= length_of(j->args, n, s->t)) {
+        if (t >= grd_rnn_length(j->args, n, s->t)) {
             memset(dz, 0, sizeof *dz * (size_t)(4 * s->h));
             continue;
         }
@@ -200,34 +149,33 @@ static void gates_backward(const job *j, int64_t t, int64_t n0, int64_t n1)
     }
 }
 
-/* [dx_t dh_{t-1}] = dz [w_ih w_hh], as far as somebody reads it. */
+/* dx_t = dz w_ih and dh_{t-1} = dz w_hh, as far as somebody reads them. */
 static void inputs_backward(const job *j, int64_t t, int64_t n0, int64_t n1)
 {
     const lstm_state *s = j->s;
-    float *dx = wanted(j->args, X);
-    const int64_t first = dx ? 0 : s->f, last = t ? s->wide : s->f;
-    if (first == last)
+    const int64_t gates = 4 * s->h;
+    const float *dz = j->m.dz + (t * s->n + n0) * s->ldz;
+    float *dx = grd_rnn_wanted(j->args, X);
+    if (dx)
+        s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->f, gates, s->ldz, s->t * s->f, gates, dz, j->m.panels_x,
+                                                dx + (n0 * s->t + t) * s->f, false });
+    if (!t)
         return;
-    const grd_gemm g = { false, false, n1 - n0, last - first, 4 * s->h, s->ldz, s->wide, s->ldx,
-                         j->m.dz + (t * s->n + n0) * s->ldz, j->m.w + first, j->m.dxh + n0 * s->ldx + first };
-    grd_gemm_whole(&g);
-    for (int64_t n = n0; n < n1; n++) {
-        const float *row = j->m.dxh + n * s->ldx;
-        if (dx)
-            memcpy(dx + (n * s->t + t) * s->f, row, sizeof *dx * (size_t)s->f);
-        if (t && t < length_of(j->args, n, s->t))
-            memcpy(j->m.dh + n * s->h, row + s->f, sizeof *row * (size_t)s->h);
-    }
+    s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->h, gates, s->ldz, s->h, gates, dz, j->m.panels_h, j->m.before + n0 * s->h,
+                                            false });
+    for (int64_t n = n0; n < n1; n++)
+        if (t < grd_rnn_length(j->args, n, s->t))
+            memcpy(j->m.dh + n * s->h, j->m.before + n * s->h, sizeof(float) * (size_t)s->h);
 }
 
 static void backward_rows(void *ctx, int64_t begin, int64_t end)
 {
     const job *j = ctx;
     const lstm_state *s = j->s;
-    const int64_t n0 = s->n * begin / s->pieces, n1 = s->n * end / s->pieces, from = n0 * s->h;
-    const float *dh = gradient_of(j->args, LAST_H), *dc = gradient_of(j->args, LAST_C);
-    start_gradient(j->m.dh + from, dh ? dh + from : NULL, sizeof(float) * (size_t)((n1 - n0) * s->h));
-    start_gradient(j->m.dc + from, dc ? dc + from : NULL, sizeof(float) * (size_t)((n1 - n0) * s->h));
+    const int64_t n0 = s->n * begin / s->pieces, n1 = s->n * end / s->pieces, from = n0 * s->h, n = (n1 - n0) * s->h;
+    const float *dh = grd_rnn_gradient(j->args, LAST_H), *dc = grd_rnn_gradient(j->args, LAST_C);
+    grd_rnn_start(j->m.dh + from, dh ? dh + from : NULL, n);
+    grd_rnn_start(j->m.dc + from, dc ? dc + from : NULL, n);
     for (int64_t t = s->t - 1; t >= 0; t--) {
         gates_backward(j, t, n0, n1);
         inputs_backward(j, t, n0, n1);
@@ -238,7 +186,7 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
 static void weights_backward(const job *j)
 {
     const lstm_state *s = j->s;
-    float *dw_ih = wanted(j->args, W_IH), *dw_hh = wanted(j->args, W_HH);
+    float *dw_ih = grd_rnn_wanted(j->args, W_IH), *dw_hh = grd_rnn_wanted(j->args, W_HH);
     const int64_t first = dw_ih ? 0 : s->f, last = dw_hh ? s->wide : s->f, gates = 4 * s->h;
     if (first == last)
         return;
@@ -256,7 +204,7 @@ static void weights_backward(const job *j)
 static void biases_backward(const job *j)
 {
     const lstm_state *s = j->s;
-    float *b_ih = wanted(j->args, B_IH), *b_hh = wanted(j->args, B_HH), *db = b_ih ? b_ih : b_hh;
+    float *b_ih = grd_rnn_wanted(j->args, B_IH), *b_hh = grd_rnn_wanted(j->args, B_HH), *db = b_ih ? b_ih : b_hh;
     if (!db)
         return;
     s->cpu->act_gradient(&(grd_act_job){ .dy = j->m.dz, .db = db, .rows = s->t * s->n, .cols = 4 * s->h, .ld = s->ldz });
@@ -267,10 +215,13 @@ static void biases_backward(const job *j)
 static void backward(const grd_impl *impl, const grd_args *args)
 {
     job j = { .s = impl->state, .args = args };
-    split_backward(j.s, args, &j.m);
-    pack_weights(j.s, args, false, j.m.w);
-    memset(j.m.zero, 0, sizeof(float) * (size_t)j.s->h);
-    grd_parallel_for((int)j.s->pieces, j.s->pieces, 1, backward_rows, &j);
+    const lstm_state *s = j.s;
+    cut_backward(s, args->scratch, args->save, &j.m);
+    if (grd_rnn_wanted(args, X))
+        grd_rnn_pack(s->cpu, args->in[W_IH], 4 * s->h, s->f, j.m.panels_x);
+    grd_rnn_pack(s->cpu, args->in[W_HH], 4 * s->h, s->h, j.m.panels_h);
+    memset(j.m.zero, 0, sizeof(float) * (size_t)s->h);
+    grd_parallel_for((int)s->pieces, s->pieces, 1, backward_rows, &j);
     weights_backward(&j);
     biases_backward(&j);
 }
@@ -292,17 +243,21 @@ GRD_PREPARE(grd_onednn_lstm)
     if (!s)
         return "out of memory";
     *s = (lstm_state){ .base = { drop }, .cpu = grd_cpu(), .n = in[X].dim[0], .t = in[X].dim[1], .f = in[X].dim[2],
-                       .h = in[W_HH].dim[1], .across = grd_isa_level() == 2 };
+                       .h = in[W_HH].dim[1] };
     s->wide = s->f + s->h;
     s->ldx = (s->wide + 15) / 16 * 16;
-    s->ldz = 4 * s->h + (4 * s->h % 512 ? 0 : 16); /* rows a multiple of 2 KiB apart would fall on the same cache lines */
+    s->ldz = grd_rnn_apart(4 * s->h);
     s->threads = grd_gemm_threads(env->threads, 4.0 * (double)(s->n * s->t) * (double)s->h * (double)s->wide);
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
-    impl->save = sizeof(float) * save_floats(s);
-    impl->scratch = sizeof(float) * (pass == GRD_FORWARD ? forward_floats(s) : backward_floats(s));
+    lstm_memory none;
+    grd_rnn_cut save = { NULL, 0 };
+    cut_save(s, &save, &none);
+    impl->save = sizeof(float) * (size_t)save.used;
+    const int64_t scratch = pass == GRD_FORWARD ? cut_forward(s, NULL, NULL, &none) : cut_backward(s, NULL, NULL, &none);
+    impl->scratch = sizeof(float) * (size_t)scratch;
     impl->state = s;
     impl->run = pass == GRD_FORWARD ? forward : backward;
-    snprintf(impl->name, sizeof impl->name, "gemm:%s", grd_isa_name());
+    snprintf(impl->name, sizeof impl->name, "panels:%s", grd_isa_name());
     return NULL;
 }

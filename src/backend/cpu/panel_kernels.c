@@ -1,0 +1,100 @@
+/* Products with a matrix that is used again and again, as weights are at every step of a recurrence: it is laid out once in panels of
+ * columns, in the order in which the product reads it. An element's sum runs over k in order, whatever the rows beside it. */
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/vectors.h"
+
+#include <string.h>
+
+/* Sums of ROWS x WIDE vectors stay in registers (of 32 on AVX-512, else of 16). */
+#ifdef GRD_ISA_avx512
+enum { LANES = 16, ROWS = 8, WIDE = 2 };
+typedef grd_v16 any_v;
+typedef float V __attribute__((vector_size(64)));
+#else
+#ifdef GRD_ISA_avx2
+enum { LANES = 8, ROWS = 6, WIDE = 2 };
+#else
+enum { LANES = 8, ROWS = 6, WIDE = 1 };
+#endif
+typedef grd_v8 any_v;
+typedef float V __attribute__((vector_size(32)));
+#endif
+enum { COLS = WIDE * LANES };
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+
+int64_t GRD_KERNEL(panel_floats)(int64_t k, int64_t n)
+{
+    return (n + COLS - 1) / COLS * COLS * k;
+}
+
+void GRD_KERNEL(panel_pack)(const float *b, int64_t row, int64_t col, int64_t first, int64_t k, int64_t n, int64_t deep, float *panels)
+{
+    for (int64_t j = 0; j < n; j += COLS) {
+        float *to = panels + j * deep + first * COLS;
+        const int64_t cols = n - j < COLS ? n - j : COLS;
+        for (int64_t q = 0; q < k; q++, to += COLS) {
+            for (int64_t c = 0; c < cols; c++)
+                to[c] = b[q * row + (j + c) * col];
+            memset(to + cols, 0, sizeof *to * (size_t)(COLS - cols));
+        }
+    }
+}
+
+/* `rows` rows of one panel; sums start from c if they are added to it. */
+INLINE void block(const int rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)
+{
+    V sum[ROWS][WIDE];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int w = 0; w < WIDE; w++)
+            sum[r][w] = job->add ? (V)*(const any_v *)(c + r * ldc + w * LANES) : (V){ 0 };
+    for (int64_t q = 0; q < job->k; q++, panel += COLS)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int w = 0; w < WIDE; w++)
+                sum[r][w] += a[r * job->lda + q] * (V)*(const any_v *)(panel + w * LANES);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int w = 0; w < WIDE; w++)
+            *(any_v *)(c + r * ldc + w * LANES) = (any_v)sum[r][w];
+}
+
+static void rows_of_panel(int64_t rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)
+{
+    switch (rows) {
+#define CASE(n) case n: block(n, job, a, panel, c, ldc); break;
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#ifdef GRD_ISA_avx512
+    CASE(7) CASE(8)
+#endif
+#undef CASE
+    }
+}
+
+/* The last panel where columns are missing: by way of a whole block beside. */
+static void narrow(int64_t rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t cols)
+{
+    float whole[ROWS * COLS];
+    const size_t bytes = sizeof *c * (size_t)cols;
+    memset(whole, 0, sizeof whole);
+    for (int64_t r = 0; r < rows && job->add; r++)
+        memcpy(whole + r * COLS, c + r * job->ldc, bytes);
+    rows_of_panel(rows, job, a, panel, whole, COLS);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(c + r * job->ldc, whole + r * COLS, bytes);
+}
+
+/* Blocks of rows are as equal as can be: few rows make chains that wait for each other. */
+void GRD_KERNEL(panel_product)(const grd_panel_job *job)
+{
+    const int64_t blocks = (job->m + ROWS - 1) / ROWS;
+    for (int64_t j = 0; j < job->n; j += COLS)
+        for (int64_t b = 0; b < blocks; b++) {
+            const int64_t i = job->m * b / blocks, rows = job->m * (b + 1) / blocks - i;
+            const float *a = job->a + i * job->lda, *panel = job->panels + j * job->deep;
+            float *c = job->c + i * job->ldc + j;
+            if (job->n - j < COLS)
+                narrow(rows, job, a, panel, c, job->n - j);
+            else
+                rows_of_panel(rows, job, a, panel, c, job->ldc);
+        }
+}
