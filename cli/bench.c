@@ -62,5 +62,5 @@ const cli_verb verb_bench = {
     "  rss_mib                    largest resident size of the process so far\n"
     "The limits are measured after the steps, with as many threads and the same instruction set (DNNL_MAX_CPU_ISA caps it).\n"
     "--profile: on stderr each step of the plan, its time, share, GFLOP/s, GB/s, its roofline and how many times that it took.\n",
-    run
+    run, true
 };

@@ -25,5 +25,5 @@ const cli_verb verb_check = {
     "parameters and\n"
     "FLOPs, the steps of one training step with implementation and layout, the memory they take, and the doctor's findings;\n"
     "exit code 1 if one of them is an error.\n",
-    run
+    run, false
 };

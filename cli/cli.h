@@ -30,6 +30,7 @@ typedef struct cli_args { /* what is on the command line after the verb */
 typedef struct cli_verb {
     const char *name, *usage, *summary, *help; /* name: one word or two ("data check") */
     int (*run)(const cli_args *args);
+    bool computes; /* in threads that wait for each other */
 } cli_verb;
 
 /* All verbs, in the order of help; each is verb_NAME in NAME.c. */

@@ -107,5 +107,5 @@ const cli_verb verb_data_bench = {
     "whole epochs for about 6 seconds, or as many as are given; no training. samples_per_s is that of the best epoch, the first\n"
     "left out if there are more; epoch_start_ms the time to begin an epoch; rss_mib the memory of the process after two epochs\n"
     "and at the end.\n",
-    run
+    run, false
 };

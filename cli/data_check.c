@@ -112,7 +112,7 @@ const cli_verb verb_data_check = {
     "{\"findings\": [{\"rule\", \"level\", \"count\", \"samples\", \"sets\", \"text\", \"advice\"}], \"suspects\": [{\"name\", "
     "\"label\", \"predicted\",\n"
     "\"score\", \"set\", \"confident\"}], \"sets\", \"columns\", \"classes\", \"model_accuracy\", \"seconds\"}.\n",
-    check
+    check, true
 };
 
 const cli_verb verb_data_stats = {
@@ -122,5 +122,5 @@ const cli_verb verb_data_stats = {
     "mean\n"
     "and standard deviation by channel, missing values, how often each class stands in each set, the columns of tables.\n"
     "Samples that cannot be read are left out and told of; the exit code is then 1.\n",
-    stats
+    stats, false
 };

@@ -159,5 +159,5 @@ const cli_verb verb_data_fetch = {
     "printed.\n"
     "--json: {\"dir\", \"files\": [{\"name\", \"path\", \"bytes\", \"received\", \"sha256\", \"verified\"}]}; of the list\n"
     "{\"sets\": [{\"name\", \"doc\", \"mirrors\", \"files\"}]}.\n",
-    run
+    run, false
 };

@@ -62,5 +62,5 @@ const cli_verb verb_data_show = {
     "Writes a PNG (samples.png) of the first 16 pictures of the first epoch, in its order and with all transforms of the set: masks over\n"
     "them in colours, points on them, labels and names under them; floats from their smallest (black) to their largest (white).\n"
     "Prints their labels and names.\n",
-    run
+    run, false
 };

@@ -69,5 +69,5 @@ const cli_verb verb_eval = {
     "weights=FILE names\n"
     "another checkpoint, of PyTorch's too: then a config will do. --confusion adds the table of truth and prediction.\n"
     "--json prints one object: {\"split\", \"loss\", \"accuracy\", ...}.\n",
-    run
+    run, true
 };

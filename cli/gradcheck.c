@@ -99,5 +99,5 @@ const cli_verb verb_gradcheck = {
     "Without words: every op on its samples. With a config: every parameter of each stage's whole model, on a batch of four.\n"
     "The error is max|a-n| / (max|a| + max|n| + 1e-12) per tensor, a the gradient, n a fourth-order central difference.\n"
     "--json prints one object: {\"ops\": [{\"name\", \"max_rel_error\", \"pass\"}]}.\n",
-    run
+    run, false
 };

@@ -84,5 +84,5 @@ const cli_verb verb_linear = {
     "them on its validation and test sets; nothing is written. Of classes: ridge regression on one-hot targets and logistic\n"
     "regression (lambda 1, up to 4096 unknowns). Of numbers (field target): ridge regression. Ridge's lambda is chosen by five\n"
     "folds of the training set.\n",
-    run
+    run, true
 };

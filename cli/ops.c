@@ -138,4 +138,4 @@ static int run(const cli_args *args)
 const cli_verb verb_ops = { "ops", "[NAME ...]", "the ops and layers, or one as documentation",
                             "Without a name: all, a line each. With one: what it does, its formula, its gradient in matrix form, "
                             "inputs, shapes, options.\n",
-                            run };
+                            run, false };

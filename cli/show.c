@@ -59,5 +59,5 @@ static int run(const cli_args *args)
 
 const cli_verb verb_show = {
     "show", "FILE.pth|RUN [--json]", "what is in a checkpoint or a run",
-    "A checkpoint: its tensors with shape and type, and what else it holds. A run: its stages and their results.\n", run
+    "A checkpoint: its tensors with shape and type, and what else it holds. A run: its stages and their results.\n", run, false
 };

@@ -54,5 +54,5 @@ const cli_verb verb_train = {
     "Ctrl-C finishes the step, saves, and leaves with 130; a second one quits at once.\n"
     "--json prints one object on stdout: {\"run\", \"stages\": {NAME: {\"epochs\", \"best_epoch\", \"val_loss\", \"test\"}}}.\n"
     "Every key: gradus help config.\n",
-    run
+    run, true
 };

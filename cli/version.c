@@ -9,4 +9,4 @@ static int run(const cli_args *args)
     return EXIT_DONE;
 }
 
-const cli_verb verb_version = { "version", "[--json]", "the version", "", run };
+const cli_verb verb_version = { "version", "[--json]", "the version", "", run, false };
