@@ -324,11 +324,13 @@ static void bad_splits_are_refused_with_a_sentence(void **state)
           grd_dataset_split(d, (double[]){ 0.7, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: fraction -0.1 of part 1, expected more than 0 and at most 1",
           grd_dataset_split(d, (double[]){ 0.7, -0.1 }, 2, &(grd_split_opts){ .seed = 1 }, part));
-    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0", grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
+    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0",
+          grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: part 1 (fraction 0.01 of 10 samples) would be empty",
           grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     assert_null(part[0]);
-    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "lable" }, part));
+    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"",
+          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "lable" }, part));
     fails(ctx, GRD_ERR_ARG, "split: no single class index is field \"x\"",
           grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "x" }, part));
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10 bad=4", &d));
