@@ -23,7 +23,8 @@ enum { MAX_TIMES = 2000, MAX_BUFFERS = 3 * GRD_MAX_IN + 2 * GRD_MAX_OUT + 4 };
 
 static const char usage[] =
     "usage: ops [--op NAME] [--workload NAME] [--backend NAME] [--threads N] [--seconds S] [--json]\n\n"
-    "One line for each op, pass, backend and layout; of its runs in S seconds (0.05) the median. GFLOP/s by the formula's operations, GB/s\n"
+    "One line for each op, pass, backend and layout; of its runs in S seconds (0.05) the median. GFLOP/s by the formula's operations, "
+    "GB/s\n"
     "by the bytes that must be read and written once; roofline: the larger of both at the machine's peaks, printed first; times: of the\n"
     "roofline. Winograd needs fewer operations, and what stays in cache is faster than memory: times may be below 1.\n"
     "  --op, --workload   only those of that name\n"

@@ -73,11 +73,12 @@ static int bench(const cli_args *args, grd_ctx *ctx, grd_pipeline *p)
     if (grd_loader_new(ctx, train, &opts, &loader) != GRD_OK || measure(loader, args->epochs, args->seconds, &f) != GRD_OK)
         return cli_fail(ctx);
     if (args->json)
-        cli_print_json(json_pack("{s:f, s:i, s:I, s:I, s:I, s:f, s:[f,f]}", "samples_per_s", f.samples_per_s, "workers", opts.workers, "batch",
-                                 (json_int_t)opts.batch, "epochs", (json_int_t)f.epochs, "samples", (json_int_t)f.samples,
+        cli_print_json(json_pack("{s:f, s:i, s:I, s:I, s:I, s:f, s:[f,f]}", "samples_per_s", f.samples_per_s, "workers", opts.workers,
+                                 "batch", (json_int_t)opts.batch, "epochs", (json_int_t)f.epochs, "samples", (json_int_t)f.samples,
                                  "epoch_start_ms", f.first_ms, "rss_mib", f.memory[0], f.memory[1]));
     else
-        printf("%.0f samples a second with %d workers, batch %lld; %lld epochs, %lld samples; an epoch starts in %.3f ms; %.1f MiB of memory\n",
+        printf("%.0f samples a second with %d workers, batch %lld; %lld epochs, %lld samples; an epoch starts in %.3f ms; "
+               "%.1f MiB of memory\n",
                f.samples_per_s, opts.workers, (long long)opts.batch, (long long)f.epochs, (long long)f.samples, f.first_ms, f.memory[1]);
     grd_loader_free(loader);
     return EXIT_DONE;

@@ -6,7 +6,8 @@ static void print_row(void *user, const grd_shown *shown)
 {
     json_t *rows = user;
     if (rows)
-        json_array_append_new(rows, json_pack("{s:I, s:s, s:s}", "index", (json_int_t)shown->index, "name", shown->name, "label", shown->label));
+        json_array_append_new(rows, json_pack("{s:I, s:s, s:s}", "index", (json_int_t)shown->index, "name", shown->name, "label",
+                                              shown->label));
     else
         printf("%4lld  %-24s  %s\n", (long long)shown->place + 1, shown->label, shown->name);
 }

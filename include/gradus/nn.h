@@ -29,7 +29,11 @@ typedef struct grd_conv_transpose2d_opts {
 typedef struct grd_batchnorm_opts { const char *as; double momentum, eps; } grd_batchnorm_opts;
 typedef struct grd_groupnorm_opts { const char *as; int64_t groups; double eps; bool no_affine; } grd_groupnorm_opts;
 typedef struct grd_layernorm_opts { const char *as; int64_t dims; double eps; bool no_affine; } grd_layernorm_opts;
-typedef struct grd_embedding_opts { const char *as; int64_t num, dim; int64_t padding_idx; } grd_embedding_opts; /* padding_idx: -1 = none (default); GRD_ZERO = row 0 */
+typedef struct grd_embedding_opts {
+    const char *as;
+    int64_t num, dim;
+    int64_t padding_idx; /* -1 = none (default); GRD_ZERO = row 0 */
+} grd_embedding_opts;
 typedef struct grd_lstm_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_lstm_opts;
 enum { GRD_LSTM_ALL = 1, GRD_LSTM_LAST }; /* output: all steps [N,T,H], or the last valid one [N,H] */
 typedef struct grd_gru_opts { const char *as; int64_t hidden, layers; double dropout; bool no_bias; int output; } grd_gru_opts;

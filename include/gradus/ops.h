@@ -21,10 +21,15 @@ typedef struct grd_shrink_opts { double lambda; } grd_shrink_opts;              
 typedef struct grd_pow_opts { double exponent; } grd_pow_opts;                        /* 2 */
 typedef struct grd_scale_opts { double scale, shift; } grd_scale_opts;                /* 1, 0: y = scale x + shift */
 typedef struct grd_reduce_opts { grd_ints axes; bool keepdim; } grd_reduce_opts;      /* all axes; negative counts from the end */
-typedef struct grd_reshape_opts { grd_ints shape; } grd_reshape_opts;                 /* without the batch dimension: 0 keeps, one -1 is the rest */
+typedef struct grd_reshape_opts {
+    grd_ints shape;            /* without the batch dimension: 0 keeps, one -1 is the rest */
+} grd_reshape_opts;
 typedef struct grd_flatten_opts { int64_t start; } grd_flatten_opts;                  /* 1: dimensions start.. become one */
 typedef struct grd_transpose_opts { grd_ints perm; } grd_transpose_opts;              /* default: the last two exchanged */
-typedef struct grd_slice_opts { int64_t axis, start, stop, step; } grd_slice_opts;    /* negative start/stop count from the end; stop 0 = to the end; step 1 */
+typedef struct grd_slice_opts {
+    int64_t axis, start, stop; /* negative start/stop count from the end; stop 0 = to the end */
+    int64_t step;              /* 1 */
+} grd_slice_opts;
 typedef struct grd_axis_opts { int64_t axis; } grd_axis_opts;                         /* concat: 1 */
 typedef struct grd_softmax_opts { int64_t axis; } grd_softmax_opts;                   /* -1: the last (may not be 0) */
 typedef struct grd_dropout_opts { double p; bool channel; } grd_dropout_opts;         /* 0.5; channel: whole channels */
@@ -49,18 +54,38 @@ typedef struct grd_f_conv2d_opts {
 typedef struct grd_f_conv_transpose2d_opts {
     int64_t stride, stride_w, pad, pad_w, output_pad, output_pad_w, dilation, dilation_w, groups; /* 1, 0, 0, 1, 1 */
 } grd_f_conv_transpose2d_opts;
-typedef struct grd_f_batchnorm_opts { double momentum, eps; bool frozen; } grd_f_batchnorm_opts; /* 0.1, 1e-5; frozen: running statistics in training too */
+typedef struct grd_f_batchnorm_opts {
+    double momentum, eps;      /* 0.1, 1e-5 */
+    bool frozen;               /* running statistics in training too */
+} grd_f_batchnorm_opts;
 typedef struct grd_f_groupnorm_opts { int64_t groups; double eps; } grd_f_groupnorm_opts;  /* required, 1e-5 */
 typedef struct grd_f_layernorm_opts { int64_t dims; double eps; } grd_f_layernorm_opts;    /* 1: how many last dimensions; 1e-5 */
-typedef struct grd_f_embedding_opts { int64_t padding_idx; } grd_f_embedding_opts; /* -1 = none; GRD_ZERO = row 0: that row gets no gradient */
-typedef struct grd_attention_opts { int64_t heads; bool causal; double scale; } grd_attention_opts; /* 1, false, 0: 1/sqrt(features of a head) */
-typedef struct grd_cross_entropy_opts { int64_t ignore_index; double label_smoothing; int64_t axis; } grd_cross_entropy_opts; /* -100, 0, 1: classes. Logits [N,C] or [N,C,...]; labels [N] or [N,...] */
+typedef struct grd_f_embedding_opts {
+    int64_t padding_idx;       /* -1 = none; GRD_ZERO = row 0: that row gets no gradient */
+} grd_f_embedding_opts;
+typedef struct grd_attention_opts {
+    int64_t heads;             /* 1 */
+    bool causal;
+    double scale;              /* 0: 1/sqrt(features of a head) */
+} grd_attention_opts;
+typedef struct grd_cross_entropy_opts { /* logits [N,C] or [N,C,...]; labels [N] or [N,...] */
+    int64_t ignore_index;      /* -100 */
+    double label_smoothing;    /* 0 */
+    int64_t axis;              /* 1: classes */
+} grd_cross_entropy_opts;
 typedef struct grd_huber_opts { double delta; } grd_huber_opts;                       /* 1 */
 typedef struct grd_smooth_l1_opts { double beta; } grd_smooth_l1_opts;                /* 1; GRD_ZERO: l1 */
 typedef struct grd_bce_logits_opts { double pos_weight; } grd_bce_logits_opts;        /* 1 */
-typedef struct grd_focal_opts { double gamma, alpha; int64_t ignore_index, axis; } grd_focal_opts; /* 2, 1 (factor), -100, 1. Logits and labels as cross_entropy */
+typedef struct grd_focal_opts { /* logits and labels as cross_entropy */
+    double gamma, alpha;       /* 2, 1 (factor) */
+    int64_t ignore_index, axis; /* -100, 1 */
+} grd_focal_opts;
 typedef struct grd_loss_mix_opts { grd_reals factor; } grd_loss_mix_opts;              /* one per term, all 1 */
-typedef struct grd_accuracy_opts { int64_t ignore_index; double threshold; int64_t axis; } grd_accuracy_opts; /* -100; 0: with one output, class 1 from this value on; 1: classes */
+typedef struct grd_accuracy_opts {
+    int64_t ignore_index;      /* -100 */
+    double threshold;          /* 0: with one output, class 1 from this value on */
+    int64_t axis;              /* 1: classes */
+} grd_accuracy_opts;
 
 /* ---- the public rows -------------------------------------------------------------------------
  * X(kind, name):  UNARY (x)   UNARY_O (x, opts)   BINARY (a, b)   BINARY_O (a, b, opts)   MANY_O (list, n, opts)
@@ -118,7 +143,8 @@ GRD_API grd_var grd_f_linear(grd_var x, grd_var w, grd_var b);  /* x[...,I] w[O,
 GRD_API grd_var grd_f_conv2d(grd_var x, grd_var w, grd_var b, const grd_f_conv2d_opts *opts); /* x[N,C,H,W] w[O,C/groups,K,K] b[O] */
 GRD_API grd_var grd_f_conv_transpose2d(grd_var x, grd_var w, grd_var b, const grd_f_conv_transpose2d_opts *opts); /* w[C,O/groups,K,K] */
 GRD_API grd_var grd_f_prelu(grd_var x, grd_var w);              /* w[1] or w[C] */
-GRD_API grd_var grd_f_batchnorm(grd_var x, grd_var w, grd_var b, grd_var mean, grd_var var, grd_var count, const grd_f_batchnorm_opts *opts);
+GRD_API grd_var grd_f_batchnorm(grd_var x, grd_var w, grd_var b, grd_var mean, grd_var var, grd_var count,
+                                const grd_f_batchnorm_opts *opts);
 GRD_API grd_var grd_f_groupnorm(grd_var x, grd_var w, grd_var b, const grd_f_groupnorm_opts *opts);
 GRD_API grd_var grd_f_layernorm(grd_var x, grd_var w, grd_var b, const grd_f_layernorm_opts *opts);
 GRD_API grd_var grd_f_embedding(grd_var index, grd_var w, const grd_f_embedding_opts *opts); /* index[...] w[V,D] */

@@ -12,9 +12,12 @@ extern "C" {
 
 #define GRD_MAX_MOMENTS 3
 
-typedef struct grd_sgd_opts { double lr, momentum, weight_decay, dampening; bool nesterov; } grd_sgd_opts;      /* 1e-2, 0, 0, 0 */
-typedef struct grd_adam_opts { double lr, beta1, beta2, eps, weight_decay; bool amsgrad; } grd_adam_opts;       /* 1e-3, .9, .999, 1e-8, 0 (L2 in the gradient) */
-typedef struct grd_adamw_opts { double lr, beta1, beta2, eps, weight_decay; bool amsgrad; } grd_adamw_opts;     /* weight_decay 1e-2, decoupled */
+/* defaults: 1e-2, 0, 0, 0 */
+typedef struct grd_sgd_opts { double lr, momentum, weight_decay, dampening; bool nesterov; } grd_sgd_opts;
+/* defaults: 1e-3, .9, .999, 1e-8, 0 (L2 in the gradient) */
+typedef struct grd_adam_opts { double lr, beta1, beta2, eps, weight_decay; bool amsgrad; } grd_adam_opts;
+/* defaults: as of adam, but weight_decay 1e-2, decoupled */
+typedef struct grd_adamw_opts { double lr, beta1, beta2, eps, weight_decay; bool amsgrad; } grd_adamw_opts;
 
 typedef struct grd_optim grd_optim;
 

@@ -26,7 +26,7 @@ typedef struct grd_model_opts {
     uint64_t seed;      /* 0 = the context's */
     const char *no_fuse;/* names of fusion rules to leave out, comma-separated; "all" */
     bool exact_conv;    /* convolutions by their definition only, none by Winograd (faster, errors up to 1e-4 of the largest value) */
-    bool low_memory;    /* cheap values are made again in backward instead of kept from forward, where that lowers the peak: the same bits */
+    bool low_memory;    /* cheap values are made again in backward, not kept from forward, where that lowers the peak: the same bits */
 } grd_model_opts;
 
 /* Takes the graph's parameters and states as they are now (the graph must be complete) and sets initial values. */

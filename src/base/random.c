@@ -17,7 +17,8 @@ void grd_random4(const grd_key *key, uint64_t row, uint64_t block, uint32_t out[
 {
     /* 128 bits of counter: 40 of row (the batch's first row added), 40 of step, 48 of block */
     uint64_t r = key->row + row;
-    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32 & 0xffff) | (uint32_t)(r >> 32 & 0xff) << 16 | (uint32_t)(key->step >> 32 & 0xff) << 24;
+    uint32_t c0 = (uint32_t)block;
+    uint32_t c1 = (uint32_t)(block >> 32 & 0xffff) | (uint32_t)(r >> 32 & 0xff) << 16 | (uint32_t)(key->step >> 32 & 0xff) << 24;
     uint32_t c2 = (uint32_t)r, c3 = (uint32_t)key->step;
     uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32);
     for (int round = 0; round < 10; round++) {

@@ -1,5 +1,6 @@
 /* From `model` to layers. An entry is NAME, {NAME: value} or {NAME: {...}}, with `as: NAME` beside it; NAME is a block, a
- * layer, one of the two joins concat and add, or residual (a list of layers whose result is added to what went in). $NAME stands for a constant of `model` or an argument of a block. */
+ * layer, one of the two joins concat and add, or residual (a list of layers whose result is added to what went in). $NAME
+ * stands for a constant of `model` or an argument of a block. */
 #include "config/build.h"
 
 #include "base/options.h"

@@ -19,7 +19,8 @@ static const grd_option run_options[] = {
     GRD_INT(grd_run_section, threads, 0, 0, 1024, "of kernels; 0: all cores"),
     GRD_ENUM(grd_run_section, backend, 0, "auto|ref|onednn|cpu", "the only one beside ref that may be used"),
     GRD_FLAG(grd_run_section, exact_conv, "no 3x3 convolution by Winograd: slower, rounding errors as of plain sums"),
-    GRD_ENUM(grd_run_section, memory, 0, "normal|low", "low: cheap values are made again in backward instead of kept; slower, the same bits"),
+    GRD_ENUM(grd_run_section, memory, 0, "normal|low",
+             "low: cheap values are made again in backward instead of kept; slower, the same bits"),
     GRD_ENUM(grd_run_section, device, 0, "cpu", "where it runs"),
     GRD_END
 };
@@ -37,8 +38,10 @@ static const grd_option data_options[] = {
     GRD_ENUM(grd_data_section, order, 0, "philox|numpy", "of val_fraction and folds: numpy: as numpy.random.seed(seed); permutation(n)"),
     GRD_TEXT(grd_data_section, exclude, NULL, "file of names, one a line: samples that are left out everywhere"),
     GRD_TEXT(grd_data_section, relabel, NULL, "file of lines NAME LABEL (a class' number or name): labels that stand instead"),
-    GRD_INT(grd_data_section, num_samples, 0, 0, 1e12, "only so many samples of train, drawn by seed (of a train that val was split from: the first); 0: all"),
-    GRD_INT(grd_data_section, overfit, 0, 0, 1e12, "train and choose by the same few samples, without augment: a loss that goes to 0 shows that the pipeline learns"),
+    GRD_INT(grd_data_section, num_samples, 0, 0, 1e12,
+            "only so many samples of train, drawn by seed (of a train that val was split from: the first); 0: all"),
+    GRD_INT(grd_data_section, overfit, 0, 0, 1e12,
+            "train and choose by the same few samples, without augment: a loss that goes to 0 shows that the pipeline learns"),
     GRD_FLAG_ON(grd_data_section, shuffle, "a new order in every epoch"),
     GRD_INT(grd_data_section, shuffle_buffer, 1000, 1, 1e9, "of a stream: samples that are read ahead and put in random order"),
     GRD_FLAG(grd_data_section, drop_last, "leave out the last batch if it is short"),
@@ -78,12 +81,14 @@ static const grd_option train_options[] = {
     GRD_INT(grd_train_section, steps_per_epoch, 0, 0, 1e15,
             "an epoch is so many steps, the next one goes on from there, and data that end begin anew; 0: a pass over the data"),
     GRD_REAL_OFF(grd_train_section, ema, 0, 0, 0.999999,
-                 "decay of a moving average of the weights, 0.999: it is what is validated, saved as best, tested and taken by later stages"),
+                 "decay of a moving average of the weights, 0.999: it is what is validated, saved as best, tested and taken by later "
+                 "stages"),
     GRD_REAL_OFF(grd_train_section, checkpoint_seconds, 60, 0, 1e9, "save in the middle of an epoch, this often at most"),
     GRD_FLAG_ON(grd_train_section, baseline,
                 "where it takes a second or so, a ridge regression on the same data is tested too: a line of the results to beat"),
     GRD_ENUM(grd_train_section, debug, 0, "none|nan|check|noreuse|trace",
-             "nan: stop at the first; check: every step also by the reference, a run ends at the first that is off; noreuse: no memory shared; trace: log every step"),
+             "nan: stop at the first; check: every step also by the reference, a run ends at the first that is off; "
+             "noreuse: no memory shared; trace: log every step"),
     GRD_END
 };
 

@@ -71,8 +71,8 @@ static grd_status start(sheet *s, const grd_batch *batch, int64_t n, int columns
     s->rgb = grd_alloc(s->host, (size_t)s->cell_w * (size_t)s->cell_h * 3);
     if (!s->rgb)
         return GRD_ERR_MEMORY;
-    return grd_picture_init(&s->picture, s->host, GAP + s->columns * (s->cell_w + GAP), GAP + s->rows * (s->cell_h + 2 * line_height() + GAP),
-                            GROUND);
+    return grd_picture_init(&s->picture, s->host, GAP + s->columns * (s->cell_w + GAP),
+                            GAP + s->rows * (s->cell_h + 2 * line_height() + GAP), GROUND);
 }
 
 /* ---- one picture ---- */

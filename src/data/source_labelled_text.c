@@ -6,7 +6,6 @@
 #include "data/tokens.h"
 
 #include <stdio.h>
-#include <string.h>
 
 typedef struct opts {
     int part;
@@ -25,7 +24,6 @@ typedef struct state {
     grd_arena arena;
     bool folders; /* a file a text */
     grd_class_names classes;
-    grd_tokens tokens;
     grd_token_texts texts;
     int32_t *label;
     place *place;
@@ -37,7 +35,6 @@ static const char *const special[] = { "<pad>", "<unk>", NULL };
 static void close_labelled(void *self)
 {
     state *s = self;
-    grd_tokens_free(&s->tokens);
     grd_token_texts_free(&s->texts);
     grd_free(s->host, s->label);
     grd_free(s->host, s->place);
@@ -69,7 +66,7 @@ static grd_status take(void *user, const grd_labelled_text *text)
     if (s->label[i] < 0)
         return grd_fail(s->host, GRD_ERR_DATA, "%s:%llu: label \"%.80s\" is none of train's %d classes", text->file,
                         (unsigned long long)text->line, text->label, s->classes.n);
-    return grd_token_texts_add(&s->texts, &s->tokens, text->text, text->size, s->length, text->file, text->line);
+    return grd_token_texts_add(&s->texts, text->text, text->size, s->length, text->file, text->line);
 }
 
 static grd_status take_all(state *s, const grd_labelled *set)
@@ -87,7 +84,7 @@ static grd_status read_all(state *s, const opts *o)
     GRD_TRY(grd_labelled_open(s->host, &o->from, GRD_PART_TRAIN, &train));
     grd_status status = grd_labelled_classes(&train, &s->arena, &s->classes);
     if (status == GRD_OK)
-        status = grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special, see_all, &train);
+        status = grd_tokens_learn(&s->texts.tokens, &o->tokens, o->part == GRD_PART_TRAIN, special, see_all, &train);
     if (status == GRD_OK && o->part == GRD_PART_TRAIN)
         status = take_all(s, &train);
     grd_labelled_close(&train);
@@ -106,10 +103,10 @@ static grd_status open_labelled(void **out, const void *options, grd_ctx *ctx)
     state *s = GRD_NEW(host, state);
     if (!s)
         return GRD_ERR_MEMORY;
-    s->host = s->texts.host = host;
+    s->host = host;
     s->length = o->length;
     grd_arena_init(&s->arena, host);
-    grd_tokens_init(&s->tokens, host, o->tokens.tokenizer);
+    grd_token_texts_init(&s->texts, host, &o->tokens);
     grd_status status = read_all(s, o);
     if (status == GRD_OK)
         *out = s;
@@ -126,11 +123,7 @@ static int fields(const void *self, grd_field *out, int max)
 {
     const state *s = self;
     if (max >= 2) {
-        out[0] = (grd_field){ .name = "text",
-                              .dtype = GRD_I32,
-                              .shape = { 1, { -1 } },
-                              .hi = (double)grd_tokens_size(&s->tokens) - 1,
-                              .pad = grd_tokens_special(&s->tokens, special[0]) };
+        out[0] = grd_tokens_field(&s->texts.tokens, "text", -1);
         out[1] = (grd_field){ .name = "label", .dtype = GRD_I32, .hi = (double)s->classes.n - 1, .classes = s->classes.n };
     }
     return 2;

@@ -22,9 +22,7 @@ typedef struct state {
     grd_host *host;
     grd_arena arena;
     const char *file[SIDES];
-    grd_tokens tokens[SIDES];
     grd_token_texts texts[SIDES];
-    int32_t begin, end; /* of the side TO */
 } state;
 
 static const char *const special[] = { "<pad>", "<unk>", "<bos>", "<eos>", NULL };
@@ -33,10 +31,8 @@ static const char *const key[SIDES] = { "from", "to" };
 static void close_parallel(void *self)
 {
     state *s = self;
-    for (int k = 0; k < SIDES; k++) {
-        grd_tokens_free(&s->tokens[k]);
+    for (int k = 0; k < SIDES; k++)
         grd_token_texts_free(&s->texts[k]);
-    }
     grd_arena_free(&s->arena);
     grd_free(s->host, s);
 }
@@ -60,12 +56,8 @@ static grd_status path_of(state *s, const opts *o, int side, int part, const cha
 static grd_status see_lines(void *user, grd_tokens *tokens)
 {
     grd_text_file f;
-    const char *line;
-    size_t size;
     GRD_TRY(grd_text_open(tokens->host, user, &f));
-    grd_status status = GRD_OK;
-    while (status == GRD_OK && grd_text_line(&f, &line, &size))
-        status = grd_tokens_see(tokens, line, size);
+    grd_status status = grd_tokens_see_lines(tokens, &f);
     grd_free(tokens->host, f.bytes);
     if (status == GRD_OK && f.line == 0)
         return grd_fail(tokens->host, GRD_ERR_DATA, "%s: no lines, expected at least one", (const char *)user);
@@ -79,7 +71,7 @@ static grd_status learn(state *s, const opts *o, int side)
     tokens.vocab = o->vocab[side];
     tokens.save_vocab = o->save_vocab[side];
     GRD_TRY(path_of(s, o, side, GRD_PART_TRAIN, &path));
-    return grd_tokens_learn(&s->tokens[side], &tokens, o->part == GRD_PART_TRAIN, special, see_lines, (void *)path);
+    return grd_tokens_learn(&s->texts[side].tokens, &tokens, o->part == GRD_PART_TRAIN, special, see_lines, (void *)path);
 }
 
 static grd_status take(state *s, const opts *o, int side)
@@ -90,7 +82,7 @@ static grd_status take(state *s, const opts *o, int side)
     GRD_TRY(grd_text_open(s->host, s->file[side], &f));
     grd_status status = GRD_OK;
     while (status == GRD_OK && grd_text_line(&f, &line, &size))
-        status = grd_token_texts_add(&s->texts[side], &s->tokens[side], line, size, o->length, s->file[side], f.line);
+        status = grd_token_texts_add(&s->texts[side], line, size, o->length, s->file[side], f.line);
     grd_free(s->host, f.bytes);
     return status;
 }
@@ -107,8 +99,6 @@ static grd_status read_all(state *s, const opts *o)
                         (long long)s->texts[FROM].n, s->file[TO], (long long)s->texts[TO].n);
     if (!s->texts[FROM].n)
         return grd_fail(s->host, GRD_ERR_DATA, "%s: no lines", s->file[FROM]);
-    s->begin = grd_tokens_special(&s->tokens[TO], "<bos>");
-    s->end = grd_tokens_special(&s->tokens[TO], "<eos>");
     return GRD_OK;
 }
 
@@ -121,10 +111,8 @@ static grd_status open_parallel(void **out, const void *options, grd_ctx *ctx)
         return GRD_ERR_MEMORY;
     s->host = host;
     grd_arena_init(&s->arena, host);
-    for (int k = 0; k < SIDES; k++) {
-        grd_tokens_init(&s->tokens[k], host, o->tokens.tokenizer);
-        s->texts[k].host = host;
-    }
+    for (int k = 0; k < SIDES; k++)
+        grd_token_texts_init(&s->texts[k], host, &o->tokens);
     grd_status status = read_all(s, o);
     if (status == GRD_OK)
         *out = s;
@@ -139,17 +127,10 @@ static int64_t length(const void *self) { return ((const state *)self)->texts[FR
 static int fields(const void *self, grd_field *out, int max)
 {
     const state *s = self;
-    static const char *const name[] = { "source", "target", "label" };
-    for (int f = 0; f < 3 && max >= 3; f++) {
-        const grd_tokens *t = &s->tokens[f ? TO : FROM];
-        out[f] = (grd_field){
-            .dtype = GRD_I32, .shape = { 1, { -1 } }, .hi = grd_tokens_size(t) - 1, .pad = grd_tokens_special(t, "<pad>")
-        };
-        snprintf(out[f].name, sizeof out[f].name, "%s", name[f]);
-        if (f == 2) {
-            out[f].classes = grd_tokens_size(t);
-            out[f].pad = out[f].ignore = -1;
-        }
+    if (max >= 3) {
+        out[0] = grd_tokens_field(&s->texts[FROM].tokens, "source", -1);
+        out[1] = grd_tokens_field(&s->texts[TO].tokens, "target", -1);
+        out[2] = grd_tokens_target(&s->texts[TO].tokens, "label", -1);
     }
     return 3;
 }
@@ -157,18 +138,8 @@ static int fields(const void *self, grd_field *out, int max)
 static grd_status get(const void *self, int64_t i, grd_sample *out)
 {
     const state *s = self;
-    const grd_token_texts *to = &s->texts[TO];
-    const int64_t n = to->start[i + 1] - to->start[i];
-    const grd_shape shape = { 1, { n + 1 } };
     GRD_TRY(grd_token_texts_get(&s->texts[FROM], i, out, 0));
-    int32_t *target = grd_sample_room(out, 1, &shape), *label = target ? grd_sample_room(out, 2, &shape) : NULL;
-    if (!label)
-        return GRD_ERR_MEMORY;
-    target[0] = s->begin;
-    memcpy(target + 1, to->id + to->start[i], sizeof *target * (size_t)n);
-    memcpy(label, target + 1, sizeof *label * (size_t)n);
-    label[n] = s->end;
-    return GRD_OK;
+    return grd_token_texts_get_next(&s->texts[TO], i, out, 1);
 }
 
 static void name_of(const void *self, int64_t i, char *text, size_t size)

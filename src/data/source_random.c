@@ -108,7 +108,8 @@ static const grd_option options_table[] = {
 };
 
 const grd_source grd_source_random = {
-    .name = "random", .doc = "Uniform noise in [0, 1), or random tokens, with random labels: image f32 or text i32, label i32 or f32. Generated.",
+    .name = "random",
+    .doc = "Uniform noise in [0, 1), or random tokens, with random labels: image f32 or text i32, label i32 or f32. Generated.",
     .options = options_table, .options_size = sizeof(opts), .open = open_random, .length = length, .fields = fields, .get = get,
     .close = close_random,
 };

@@ -22,12 +22,10 @@ typedef struct state {
     grd_host *host;
     grd_arena arena;
     const char *file;
-    grd_tokens tokens;
     grd_token_texts texts; /* all of the part, as one; or its lines */
     uint64_t *line;        /* of lines */
     bool lines;
     int64_t length, stride, n;
-    int32_t begin, end;    /* of lines */
 } state;
 
 static const char *const no_special[] = { NULL }, *const unknown_word[] = { "<unk>", NULL };
@@ -41,7 +39,6 @@ static const char *const *special_of(const opts *o)
 static void close_text(void *self)
 {
     state *s = self;
-    grd_tokens_free(&s->tokens);
     grd_token_texts_free(&s->texts);
     grd_free(s->host, s->line);
     grd_arena_free(&s->arena);
@@ -92,16 +89,13 @@ static grd_status see_train(void *user, grd_tokens *tokens)
 {
     const learning *l = user;
     grd_text_file f;
-    size_t from, to, size;
-    const char *line;
+    size_t from, to;
     GRD_TRY(grd_text_open(tokens->host, l->path, &f));
     grd_status status = cut(tokens->host, l->o, &f, GRD_PART_TRAIN, &from, &to);
     f.at = f.bytes + from;
     f.size = to;
-    if (status == GRD_OK && !l->o->lines)
-        status = grd_tokens_see(tokens, f.at, to - from);
-    while (status == GRD_OK && l->o->lines && grd_text_line(&f, &line, &size))
-        status = grd_tokens_see(tokens, line, size);
+    if (status == GRD_OK)
+        status = l->o->lines ? grd_tokens_see_lines(tokens, &f) : grd_tokens_see(tokens, f.at, to - from);
     grd_free(tokens->host, f.bytes);
     return status;
 }
@@ -113,11 +107,11 @@ static grd_status all_known(const state *s, const char *text, size_t size, int64
     char word[GRD_MAX_WORD];
     size_t left = size, piece_size;
     int64_t pieces = 0;
-    if (s->tokens.kind != GRD_TOKENS_CHARS || s->tokens.unknown >= 0)
+    if (s->texts.tokens.kind != GRD_TOKENS_CHARS || s->texts.tokens.unknown >= 0)
         return GRD_OK;
     while (grd_next_piece(GRD_PIECES_CHARS, &at, &left, word, &piece, &piece_size)) {
         pieces++;
-        if (grd_vocab_find(&s->tokens.vocab, piece, piece_size) < 0)
+        if (grd_vocab_find(&s->texts.tokens.vocab, piece, piece_size) < 0)
             return grd_fail(s->host, GRD_ERR_DATA,
                             "%s: character \"%.*s\" at byte %lld is not in the vocabulary of train, and no <unk>: "
                             "give a vocab with it, or another tokenizer",
@@ -129,7 +123,7 @@ static grd_status all_known(const state *s, const char *text, size_t size, int64
 
 static grd_status take_windows(state *s, const opts *o, const char *text, size_t size)
 {
-    GRD_TRY(grd_token_texts_add(&s->texts, &s->tokens, text, size, 0, s->file, 1));
+    GRD_TRY(grd_token_texts_add(&s->texts, text, size, 0, s->file, 1));
     const int64_t all = s->texts.start[1];
     GRD_TRY(all_known(s, text, size, all));
     s->length = o->length;
@@ -148,8 +142,6 @@ static grd_status take_lines(state *s, const opts *o, grd_text_file *f)
     size_t size;
     int64_t room = 0;
     s->lines = true;
-    s->begin = grd_tokens_special(&s->tokens, "<bos>");
-    s->end = grd_tokens_special(&s->tokens, "<eos>");
     while (grd_text_line(f, &line, &size)) {
         if (!size)
             continue;
@@ -161,7 +153,7 @@ static grd_status take_lines(state *s, const opts *o, grd_text_file *f)
             room = 2 * room + 1024;
         }
         s->line[s->n++] = f->line;
-        GRD_TRY(grd_token_texts_add(&s->texts, &s->tokens, line, size, o->length, s->file, f->line));
+        GRD_TRY(grd_token_texts_add(&s->texts, line, size, o->length, s->file, f->line));
     }
     return s->n ? GRD_OK : grd_fail(s->host, GRD_ERR_DATA, "%s: no lines", s->file);
 }
@@ -177,7 +169,7 @@ static grd_status read_all(state *s, const opts *o)
         return grd_fail(s->host, GRD_ERR_ARG, "length: 0: windows need a length");
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, o->parts.n ? GRD_PART_TRAIN : o->part, &s->file));
     GRD_TRY(grd_text_part(&s->arena, "file", o->file, GRD_PART_TRAIN, &train));
-    GRD_TRY(grd_tokens_learn(&s->tokens, &o->tokens, o->part == GRD_PART_TRAIN, special_of(o), see_train,
+    GRD_TRY(grd_tokens_learn(&s->texts.tokens, &o->tokens, o->part == GRD_PART_TRAIN, special_of(o), see_train,
                              &(learning){ o, train }));
     GRD_TRY(grd_text_open(s->host, s->file, &f));
     grd_status status = cut(s->host, o, &f, o->part, &from, &to);
@@ -200,9 +192,9 @@ static grd_status open_text(void **out, const void *options, grd_ctx *ctx)
     state *s = GRD_NEW(host, state);
     if (!s)
         return GRD_ERR_MEMORY;
-    s->host = s->texts.host = host;
+    s->host = host;
     grd_arena_init(&s->arena, host);
-    grd_tokens_init(&s->tokens, host, o->tokens.tokenizer);
+    grd_token_texts_init(&s->texts, host, &o->tokens);
     grd_status status = read_all(s, o);
     if (status == GRD_OK)
         *out = s;
@@ -218,39 +210,19 @@ static int64_t length(const void *self) { return ((const state *)self)->n; }
 static int fields(const void *self, grd_field *out, int max)
 {
     const state *s = self;
-    const int32_t size = grd_tokens_size(&s->tokens);
+    const int64_t tokens = s->lines ? -1 : s->length;
     if (max >= 2) {
-        out[0] = (grd_field){ .name = "text", .dtype = GRD_I32, .shape = { 1, { s->lines ? -1 : s->length } }, .hi = size - 1 };
-        out[1] = out[0];
-        memcpy(out[1].name, "target", sizeof "target");
-        out[1].classes = size;
-        if (s->lines) {
-            out[0].pad = grd_tokens_special(&s->tokens, "<pad>");
-            out[1].pad = out[1].ignore = -1;
-        }
+        out[0] = grd_tokens_field(&s->texts.tokens, "text", tokens);
+        out[1] = grd_tokens_target(&s->texts.tokens, "target", tokens);
     }
     return 2;
-}
-
-static grd_status get_line(const state *s, int64_t i, grd_sample *out)
-{
-    const int64_t n = s->texts.start[i + 1] - s->texts.start[i];
-    const grd_shape shape = { 1, { n + 1 } };
-    int32_t *text = grd_sample_room(out, 0, &shape), *target = text ? grd_sample_room(out, 1, &shape) : NULL;
-    if (!target)
-        return GRD_ERR_MEMORY;
-    text[0] = s->begin;
-    memcpy(text + 1, s->texts.id + s->texts.start[i], sizeof *text * (size_t)n);
-    memcpy(target, text + 1, sizeof *text * (size_t)n);
-    target[n] = s->end;
-    return GRD_OK;
 }
 
 static grd_status get(const void *self, int64_t i, grd_sample *out)
 {
     const state *s = self;
     if (s->lines)
-        return get_line(s, i, out);
+        return grd_token_texts_get_next(&s->texts, i, out, 0);
     const int32_t *from = s->texts.id + i * s->stride;
     memcpy(out->data[0], from, sizeof *from * (size_t)s->length);
     memcpy(out->data[1], from + 1, sizeof *from * (size_t)s->length);

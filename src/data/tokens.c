@@ -6,22 +6,16 @@
 #include "data/dataset.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define UNKNOWN "<unk>"
 
 static grd_pieces pieces_of(int kind)
 {
     return kind == GRD_TOKENS_CHARS ? GRD_PIECES_CHARS : kind == GRD_TOKENS_WORDS ? GRD_PIECES_WORDS : GRD_PIECES_GPT2;
 }
 
-void grd_tokens_init(grd_tokens *t, grd_host *host, int kind)
-{
-    *t = (grd_tokens){ .host = host, .kind = kind, .unknown = -1 };
-}
-
-void grd_tokens_free(grd_tokens *t)
+static void free_tokens(grd_tokens *t)
 {
     if (t->fitting)
         grd_counts_free(&t->counts);
@@ -40,10 +34,27 @@ grd_status grd_tokens_see(grd_tokens *t, const char *text, size_t size)
     return grd_counts_add(&t->counts, text, size);
 }
 
+grd_status grd_tokens_see_lines(grd_tokens *t, grd_text_file *file)
+{
+    const char *line;
+    size_t size;
+    while (grd_text_line(file, &line, &size))
+        GRD_TRY(grd_tokens_see(t, line, size));
+    return GRD_OK;
+}
+
+static int32_t special_id(const grd_tokens *t, const char *text)
+{
+    return t->kind == GRD_TOKENS_BPE ? grd_bpe_special(&t->bpe, text) : grd_vocab_find(&t->vocab, text, strlen(text));
+}
+
 static void made(grd_tokens *t)
 {
     t->ready = true;
-    t->unknown = grd_tokens_special(t, UNKNOWN);
+    t->pad = special_id(t, "<pad>");
+    t->unknown = special_id(t, "<unk>");
+    t->begin = special_id(t, "<bos>");
+    t->end = special_id(t, "<eos>");
 }
 
 /* ---- files ---- */
@@ -108,19 +119,19 @@ static grd_status read_list(grd_tokens *t, const char *path)
     return status;
 }
 
-grd_status grd_tokens_load(grd_tokens *t, const char *path, const char *const *special)
+static grd_status load(grd_tokens *t, const char *path, const char *const *special)
 {
     GRD_TRY(t->kind == GRD_TOKENS_BPE ? grd_bpe_read(t->host, path, &t->bpe) : read_list(t, path));
     made(t);
     for (int i = 0; special && special[i]; i++)
-        if (grd_tokens_special(t, special[i]) < 0)
+        if (special_id(t, special[i]) < 0)
             return grd_fail(t->host, GRD_ERR_DATA, "%s: no token %s, which is needed here", path, special[i]);
     return GRD_OK;
 }
 
 /* ---- fitting ---- */
 
-grd_status grd_tokens_fit(grd_tokens *t, const grd_tokens_opts *o, const char *const *special)
+static grd_status fit(grd_tokens *t, const grd_tokens_opts *o, const char *const *special)
 {
     enum { USUAL_BPE = 8192, LEAST_BPE = 256 };
     int32_t n_special = 0;
@@ -156,23 +167,35 @@ grd_status grd_tokens_learn(grd_tokens *t, const grd_tokens_opts *o, bool keep, 
 {
     grd_tokens_opts opts = *o;
     if (o->vocab)
-        return grd_tokens_load(t, o->vocab, special);
+        return load(t, o->vocab, special);
     if (!keep)
         opts.save_vocab = NULL;
     GRD_TRY(tell(user, t));
-    return grd_tokens_fit(t, &opts, special);
+    return fit(t, &opts, special);
 }
 
 /* ---- use ---- */
 
-int32_t grd_tokens_size(const grd_tokens *t) { return t->kind == GRD_TOKENS_BPE ? t->bpe.vocab.n : t->vocab.n; }
+static int32_t size_of(const grd_tokens *t) { return t->kind == GRD_TOKENS_BPE ? t->bpe.vocab.n : t->vocab.n; }
 
-int32_t grd_tokens_special(const grd_tokens *t, const char *text)
+grd_field grd_tokens_field(const grd_tokens *t, const char *name, int64_t length)
 {
-    return t->kind == GRD_TOKENS_BPE ? grd_bpe_special(&t->bpe, text) : grd_vocab_find(&t->vocab, text, strlen(text));
+    grd_field f = { .dtype = GRD_I32, .shape = { 1, { length } }, .hi = size_of(t) - 1, .pad = length < 0 ? t->pad : 0 };
+    snprintf(f.name, sizeof f.name, "%s", name);
+    return f;
 }
 
-grd_status grd_tokens_encode(const grd_tokens *t, const char *text, size_t size, int32_t *ids, size_t room, size_t *n)
+grd_field grd_tokens_target(const grd_tokens *t, const char *name, int64_t length)
+{
+    grd_field f = grd_tokens_field(t, name, length);
+    f.classes = size_of(t);
+    if (length < 0)
+        f.pad = f.ignore = -1;
+    return f;
+}
+
+/* Ids of a text. *n counts all, the first `room` are written. */
+static grd_status encode(const grd_tokens *t, const char *text, size_t size, int32_t *ids, size_t room, size_t *n)
 {
     if (t->kind == GRD_TOKENS_BPE)
         return grd_bpe_encode(&t->bpe, t->host, text, size, ids, room, n);
@@ -181,6 +204,11 @@ grd_status grd_tokens_encode(const grd_tokens *t, const char *text, size_t size,
 }
 
 /* ---- many texts ---- */
+
+void grd_token_texts_init(grd_token_texts *x, grd_host *host, const grd_tokens_opts *opts)
+{
+    *x = (grd_token_texts){ .host = host, .tokens = { .host = host, .kind = opts->tokenizer, .unknown = -1 } };
+}
 
 static grd_status make_room(grd_token_texts *x, int64_t more)
 {
@@ -204,13 +232,13 @@ static grd_status make_room(grd_token_texts *x, int64_t more)
     return GRD_OK;
 }
 
-grd_status grd_token_texts_add(grd_token_texts *x, const grd_tokens *t, const char *text, size_t size, int64_t most,
-                               const char *file, uint64_t line)
+grd_status grd_token_texts_add(grd_token_texts *x, const char *text, size_t size, int64_t most, const char *file, uint64_t line)
 {
+    const grd_tokens *t = &x->tokens;
     size_t n;
     GRD_TRY(make_room(x, (int64_t)size + 2)); /* never more tokens than bytes */
     int32_t *out = x->id + x->start[x->n];
-    GRD_TRY(grd_tokens_encode(t, text, size, out, size + 2, &n));
+    GRD_TRY(encode(t, text, size, out, size + 2, &n));
     if (n == 0 && t->unknown < 0)
         return grd_fail(x->host, GRD_ERR_DATA, "%s:%llu: a text without any token, expected at least one", file, (unsigned long long)line);
     if (n == 0)
@@ -232,9 +260,23 @@ grd_status grd_token_texts_get(const grd_token_texts *x, int64_t i, grd_sample *
     return GRD_OK;
 }
 
+grd_status grd_token_texts_get_next(const grd_token_texts *x, int64_t i, grd_sample *out, int f)
+{
+    const int64_t n = x->start[i + 1] - x->start[i];
+    const grd_shape shape = { 1, { n + 1 } };
+    int32_t *text = grd_sample_room(out, f, &shape), *next = text ? grd_sample_room(out, f + 1, &shape) : NULL;
+    if (!next)
+        return GRD_ERR_MEMORY;
+    text[0] = x->tokens.begin;
+    memcpy(text + 1, x->id + x->start[i], sizeof *text * (size_t)n);
+    memcpy(next, text + 1, sizeof *text * (size_t)n);
+    next[n] = x->tokens.end;
+    return GRD_OK;
+}
+
 void grd_token_texts_free(grd_token_texts *x)
 {
+    free_tokens(&x->tokens);
     grd_free(x->host, x->start);
     grd_free(x->host, x->id);
-    *x = (grd_token_texts){ .host = x->host };
 }

@@ -1,7 +1,9 @@
-/* Texts as token ids: a tokenizer that was fitted on texts or read from a file, and what it makes of texts. */
+/* Texts as token ids: a tokenizer that was fitted on texts or read from a file, what it makes of texts, and the fields and samples
+ * that the sources of texts give. */
 #ifndef GRD_DATA_TOKENS_H
 #define GRD_DATA_TOKENS_H
 
+#include "data/texts.h"
 #include "data/tokenize.h"
 
 #include <gradus/data.h>
@@ -36,40 +38,38 @@ typedef struct grd_tokens {
     grd_vocab vocab;
     grd_bpe bpe;
     bool fitting, ready;
-    int32_t unknown;       /* -1 = there is no such token */
+    int32_t pad, unknown, begin, end; /* <pad>, <unk>, <bos>, <eos>; -1 = there is no such token */
 } grd_tokens;
 
-/* Begin; then either grd_tokens_see each text and grd_tokens_fit, or grd_tokens_load. `special` ends with NULL. */
-void grd_tokens_init(grd_tokens *tokens, grd_host *host, int kind);
-grd_status grd_tokens_see(grd_tokens *tokens, const char *text, size_t size);
-grd_status grd_tokens_fit(grd_tokens *tokens, const grd_tokens_opts *opts, const char *const *special);
-grd_status grd_tokens_load(grd_tokens *tokens, const char *path, const char *const *special);
 /* The vocabulary that a source's options speak of: read, or fitted on what `tell` lets it see; of these, only the one that is
- * fitted for the part train itself (keep) is saved. */
+ * fitted for the part train itself (keep) is saved. `special` ends with NULL. */
 grd_status grd_tokens_learn(grd_tokens *tokens, const grd_tokens_opts *opts, bool keep, const char *const *special,
                             grd_status (*tell)(void *user, grd_tokens *tokens), void *user);
-void grd_tokens_free(grd_tokens *tokens);
+grd_status grd_tokens_see(grd_tokens *tokens, const char *text, size_t size);
+grd_status grd_tokens_see_lines(grd_tokens *tokens, grd_text_file *file); /* all that are left */
 
-int32_t grd_tokens_size(const grd_tokens *tokens);
-int32_t grd_tokens_special(const grd_tokens *tokens, const char *text); /* -1 = none of that name */
-/* Ids of a text. *n counts all, the first `room` are written. Without an unknown token what is not in the vocabulary is left
- * out. */
-grd_status grd_tokens_encode(const grd_tokens *tokens, const char *text, size_t size, int32_t *ids, size_t room, size_t *n);
+/* A field of texts of `length` tokens; -1: it varies, and batches are filled up with <pad>. */
+grd_field grd_tokens_field(const grd_tokens *tokens, const char *name, int64_t length);
+/* The same of tokens that are to be told: they are classes, and what a batch is filled up with does not count. */
+grd_field grd_tokens_target(const grd_tokens *tokens, const char *name, int64_t length);
 
-/* Many texts, one after the other. */
+/* Many texts, one after the other, by tokens of their own. */
 typedef struct grd_token_texts {
     grd_host *host;
+    grd_tokens tokens;
     int64_t n, room;
     int64_t *start;        /* [n + 1] */
     int32_t *id;
     int64_t ids_room;
 } grd_token_texts;
-/* At most `most` tokens of the text (0 = all). A text without any is one unknown token, if there is such, else an error that
- * `where` (file and line) begins. */
-grd_status grd_token_texts_add(grd_token_texts *texts, const grd_tokens *tokens, const char *text, size_t size, int64_t most,
-                               const char *file, uint64_t line);
+void grd_token_texts_init(grd_token_texts *texts, grd_host *host, const grd_tokens_opts *opts);
+/* At most `most` tokens of the text (0 = all). Without an unknown token what is not in the vocabulary is left out. A text without
+ * any token is one unknown one, if there is such, else an error that file and line begin. */
+grd_status grd_token_texts_add(grd_token_texts *texts, const char *text, size_t size, int64_t most, const char *file, uint64_t line);
 /* Text i into field f of a sample. */
 grd_status grd_token_texts_get(const grd_token_texts *texts, int64_t i, grd_sample *out, int f);
+/* Text i with <bos> before it into field f, with <eos> behind it into field f + 1: there each token's place has the next one. */
+grd_status grd_token_texts_get_next(const grd_token_texts *texts, int64_t i, grd_sample *out, int f);
 void grd_token_texts_free(grd_token_texts *texts);
 
 #endif

@@ -160,13 +160,15 @@ static const grd_option options_table[] = {
 static const char *const samples[] = { "", "alpha=0.2", "alpha=4", NULL };
 
 const grd_transform grd_transform_mixup = {
-    .name = "mixup", .doc = "Every sample of a batch blended with the one before it, labels too; as torchvision's MixUp (Zhang et al. 2018).",
+    .name = "mixup",
+    .doc = "Every sample of a batch blended with the one before it, labels too; as torchvision's MixUp (Zhang et al. 2018).",
     .options = options_table, .options_size = sizeof(opts), .fields = mixup_fields, .apply_batch = mixup_apply, .random = true,
     .samples = samples,
 };
 
 const grd_transform grd_transform_cutmix = {
-    .name = "cutmix", .doc = "A rectangle of every sample from the one before it, labels by area; as torchvision's CutMix (Yun et al. 2019).",
+    .name = "cutmix",
+    .doc = "A rectangle of every sample from the one before it, labels by area; as torchvision's CutMix (Yun et al. 2019).",
     .options = options_table, .options_size = sizeof(opts), .fields = fields, .apply_batch = cutmix_apply, .random = true,
     .samples = samples,
 };

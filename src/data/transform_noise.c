@@ -34,7 +34,8 @@ static grd_status blur_fields(const void *options, const void *state, grd_field 
     const int64_t *dim = field[grd_scene_of(field, n).image].shape.dim;
     const grd_blur b = kernel_of(o);
     if ((dim[1] > 0 && b.kernel_h / 2 >= dim[1]) || (dim[2] > 0 && b.kernel_w / 2 >= dim[2]))
-        return grd_source_fail(ctx, GRD_ERR_ARG, "kernel_size: half of %d x %d (width x height) is not smaller than the picture, %lld x %lld",
+        return grd_source_fail(ctx, GRD_ERR_ARG,
+                               "kernel_size: half of %d x %d (width x height) is not smaller than the picture, %lld x %lld",
                                b.kernel_w, b.kernel_h, (long long)dim[2], (long long)dim[1]);
     return GRD_OK;
 }

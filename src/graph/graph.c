@@ -154,7 +154,8 @@ static bool good_dims(int rank, const int64_t *dims, bool may_vary)
 grd_var grd_input(grd_graph *g, const char *name, grd_dtype dtype, int rank, const int64_t *dims)
 {
     if (!good_dims(rank, dims, true))
-        return grd_graph_fail(g, GRD_ERR_SHAPE, "input \"%s\": rank 0 to %d with sizes from 1, or GRD_VARIES, expected", name, GRD_MAX_RANK);
+        return grd_graph_fail(g, GRD_ERR_SHAPE, "input \"%s\": rank 0 to %d with sizes from 1, or GRD_VARIES, expected", name,
+                              GRD_MAX_RANK);
     if (dtype != GRD_F32 && dtype != GRD_I32)
         return grd_graph_fail(g, GRD_ERR_ARG, "input \"%s\": type %s, expected f32 or i32", name, grd_dtype_name(dtype));
     if (grd_valid(grd_find_input(g, name)))
@@ -303,8 +304,8 @@ static grd_status check_inputs(const grd_graph *g, const grd_op *op, const grd_v
 }
 
 /* Output shapes of both trials into values; a sentence into why. */
-static grd_status infer_outputs(const grd_graph *g, const grd_op *op, const void *attr, const grd_var *in, int n_in, grd_value *out, char *why,
-                                size_t size)
+static grd_status infer_outputs(const grd_graph *g, const grd_op *op, const void *attr, const grd_var *in, int n_in, grd_value *out,
+                                char *why, size_t size)
 {
     for (int t = 0; t < 2; t++) {
         grd_shape shape[GRD_MAX_IN];

@@ -120,8 +120,10 @@ grd_var grd_loss_mix(const grd_var *loss, const double *factor, int n)
 {
     grd_loss_mix_opts opts = { .factor = { .n = n } };
     grd_var in[2 * GRD_MAX_LIST];
-    if (n < 1 || n > GRD_MAX_LIST)
-        return n > 0 && loss[0].graph ? grd_graph_fail(loss[0].graph, GRD_ERR_ARG, "loss_mix: %d terms, expected 1 to %d", n, GRD_MAX_LIST) : GRD_NONE;
+    if (n < 1 || (n > GRD_MAX_LIST && !loss[0].graph))
+        return GRD_NONE;
+    if (n > GRD_MAX_LIST)
+        return grd_graph_fail(loss[0].graph, GRD_ERR_ARG, "loss_mix: %d terms, expected 1 to %d", n, GRD_MAX_LIST);
     for (int k = 0; k < n; k++) {
         in[2 * k] = loss[k];
         in[2 * k + 1] = grd_output(loss[k], 1);

@@ -89,8 +89,8 @@ static grd_var build_conv2d(grd_var x, const void *options)
     if (!in)
         return invalid(x);
     if (in % o->groups || o->out % o->groups)
-        return grd_graph_fail(x.graph, GRD_ERR_SHAPE, "conv2d: %lld input and %lld output channels do not divide into %lld groups", (long long)in,
-                              (long long)o->out, (long long)o->groups);
+        return grd_graph_fail(x.graph, GRD_ERR_SHAPE, "conv2d: %lld input and %lld output channels do not divide into %lld groups",
+                              (long long)in, (long long)o->out, (long long)o->groups);
     double fan_in = (double)(in / o->groups * o->kernel * o->kernel_w);
     grd_var w = grd_param(x.graph, "weight", uniform(fan_in), 4, (int64_t[]){ o->out, in / o->groups, o->kernel, o->kernel_w });
     grd_var b = o->no_bias ? GRD_NONE : vector(x.graph, "bias", uniform(fan_in), o->out);

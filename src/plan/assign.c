@@ -177,6 +177,14 @@ static void flatten_step(const assigner *a, ir_step *s, const ir_node *node)
 
 /* ---- steps ---- */
 
+/* The layout that input i must be in. */
+static const grd_layout *wanted(const assigner *a, const ir_step *s, const ir_node *node, int i)
+{
+    if (node->flat)
+        return &node->flat_layout;
+    return value_at(a, s->in[i])->kind == GRD_KIND_REAL ? &s->impl.in[i] : &plain;
+}
+
 static grd_status assign_forward(assigner *a, ir_step *s)
 {
     grd_ir *ir = a->ir;
@@ -194,11 +202,11 @@ static grd_status assign_forward(assigner *a, ir_step *s)
         flatten_step(a, s, node);
         memset(in, 0, sizeof in);
     }
-    grd_node view = { .op = node->op, .attr = node->attr, .path = node->path, .dtype = ir->model->dtype, .train = node->train, .n_in = s->n_in,
-                      .n_out = s->n_out, .in_shape = s->shape_in, .out_shape = s->shape_out, .in_layout = in };
+    grd_node view = { .op = node->op, .attr = node->attr, .path = node->path, .dtype = ir->model->dtype, .train = node->train,
+                      .n_in = s->n_in, .n_out = s->n_out, .in_shape = s->shape_in, .out_shape = s->shape_out, .in_layout = in };
     GRD_TRY(choose(a, s, &view, GRD_FORWARD, node->save, node->scratch));
     for (int i = 0; i < s->n_in; i++)
-        if (!need(a, &s->in[i], node->flat ? &node->flat_layout : value_at(a, s->in[i])->kind == GRD_KIND_REAL ? &s->impl.in[i] : &plain))
+        if (!need(a, &s->in[i], wanted(a, s, node, i)))
             return ir->status;
     for (int k = 0; k < s->n_out; k++)
         set_layout(a, s->out[k], node->flat ? &node->flat_layout : &s->impl.out[k]);
@@ -225,9 +233,9 @@ static grd_status assign_backward(assigner *a, ir_step *s)
     memset(in, 0, sizeof in);
     memset(out, 0, sizeof out);
     memset(dout, 0, sizeof dout);
-    grd_node view = { .op = node->op, .attr = node->attr, .path = node->path, .dtype = ir->model->dtype, .train = node->train, .n_in = s->n_in,
-                      .n_out = s->n_out, .in_shape = s->shape_in, .out_shape = s->shape_out, .in_layout = in, .out_layout = out,
-                      .dout_layout = dout, .forward = forward_impl(a, s->node) };
+    grd_node view = { .op = node->op, .attr = node->attr, .path = node->path, .dtype = ir->model->dtype, .train = node->train,
+                      .n_in = s->n_in, .n_out = s->n_out, .in_shape = s->shape_in, .out_shape = s->shape_out, .in_layout = in,
+                      .out_layout = out, .dout_layout = dout, .forward = forward_impl(a, s->node) };
     for (int i = 0; i < s->n_in; i++) {
         s->shape_in[i] = value_at(a, node->in[i])->shape;
         in[i] = value_at(a, node->in[i])->layout;
@@ -250,7 +258,7 @@ static grd_status assign_backward(assigner *a, ir_step *s)
     GRD_TRY(choose(a, s, &view, GRD_BACKWARD, node->save, node->scratch_back));
     const bool private_save = view.forward && view.forward->private_save; /* reorders below may move the steps it lies in */
     for (int i = 0; i < s->n_in; i++)
-        if (s->in[i] >= 0 && !need(a, &s->in[i], node->flat ? &node->flat_layout : value_at(a, s->in[i])->kind == GRD_KIND_REAL ? &s->impl.in[i] : &plain))
+        if (s->in[i] >= 0 && !need(a, &s->in[i], wanted(a, s, node, i)))
             return ir->status;
     for (int k = 0; k < s->n_out; k++)
         if (!need(a, &s->out[k], node->flat ? &node->flat_layout : &s->impl.out[k]) ||

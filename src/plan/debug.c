@@ -179,7 +179,8 @@ static grd_status check_forward(checker *c)
         c->args.out[k] = scratch_for(c, &s->shape_out[k]);
     int state = 0;
     for (int i = 0; i < s->n_in; i++)
-        if (s->shape_in[i].rank >= 0 && state < GRD_MAX_STATE && c->step->args.next_state[state] && c->p->ir.values.item[s->in[i]].kind == GRD_KIND_STATE)
+        if (s->shape_in[i].rank >= 0 && state < GRD_MAX_STATE && c->step->args.next_state[state] &&
+            c->p->ir.values.item[s->in[i]].kind == GRD_KIND_STATE)
             c->args.next_state[state++] = scratch_for(c, &s->shape_in[i]);
     c->args.save = grd_arena_alloc(&c->arena, c->node->save + 64);
     c->node->op->forward(&c->args);

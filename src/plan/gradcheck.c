@@ -53,8 +53,8 @@ static grd_status best_difference(grd_plan *plan, const grd_run *run, double *x,
     return GRD_OK;
 }
 
-static grd_status check_tensor(grd_model *m, const grd_tensor *t, grd_plan *forward, const grd_run *run, const double *analytic, int per_param,
-                               grd_gradcheck_result *result)
+static grd_status check_tensor(grd_model *m, const grd_tensor *t, grd_plan *forward, const grd_run *run, const double *analytic,
+                               int per_param, grd_gradcheck_result *result)
 {
     int64_t n = grd_count(&t->shape), tries = n < per_param ? n : per_param;
     grd_key key = { .seed = grd_hash(m->seed, t->name) };

@@ -26,7 +26,8 @@ size_t grd_layout_bytes(const grd_layout *layout, const grd_shape *shape, size_t
 bool grd_layout_has_padding(const grd_layout *layout, const grd_shape *shape);
 /* Offset in elements of a logical index; plain and blocked only. */
 int64_t grd_layout_offset(const grd_layout *layout, const grd_shape *shape, const int64_t *index);
-/* Copies between two layouts of one shape (plain or blocked), padding set to zero: the definition every backend's reorder must agree with. */
+/* Copies between two layouts of one shape (plain or blocked), padding set to zero: the definition every backend's reorder must
+ * agree with. */
 void grd_layout_copy(const grd_layout *from, const void *src, const grd_layout *to, void *dst, const grd_shape *shape, size_t element);
 
 #endif

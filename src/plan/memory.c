@@ -304,7 +304,8 @@ grd_status ir_place(grd_ir *ir)
     if (status == GRD_OK) {
         mem_see(ir, steps, values);
         mem_find_lives(steps, ir->steps.n, values, n, !(flags & (GRD_PLAN_NO_INPLACE | GRD_PLAN_CHECK)));
-        status = mem_place(ir->host, values, n, ir->steps.n, !(flags & (GRD_PLAN_NO_REUSE | GRD_PLAN_CHECK)), &ir->arena_bytes, &ir->lower_bound);
+        status = mem_place(ir->host, values, n, ir->steps.n, !(flags & (GRD_PLAN_NO_REUSE | GRD_PLAN_CHECK)), &ir->arena_bytes,
+                           &ir->lower_bound);
     }
     if (status == GRD_OK)
         store(ir, values);

@@ -76,7 +76,8 @@ void grd_step_implementation(const ir_step *s, char *text, size_t size)
 void grd_plan_print(const grd_plan *p, FILE *out)
 {
     char shape[80], impl[80], memory[32], flops[32];
-    fprintf(out, "%4s  %-9s %-14s %-28s %-28s %-10s %-20s %10s %10s\n", "step", "pass", "op", "path", "implementation", "layout", "shape", "bytes", "FLOPs");
+    fprintf(out, "%4s  %-9s %-14s %-28s %-28s %-10s %-20s %10s %10s\n", "step", "pass", "op", "path", "implementation",
+            "layout", "shape", "bytes", "FLOPs");
     for (int i = 0; i < p->n_steps; i++) {
         const ir_step *s = p->step[i].ir;
         int v = main_value(s);
@@ -97,9 +98,11 @@ void grd_plan_print(const grd_plan *p, FILE *out)
     }
     grd_plan_info info = grd_plan_describe(p);
     char a[32], b[32], c[32];
-    fprintf(out, "%d steps, %d fused, %d reorders, %s FLOPs a run\n", info.steps, info.fused, info.reorders, human(info.flops, "", flops, sizeof flops));
+    fprintf(out, "%d steps, %d fused, %d reorders, %s FLOPs a run\n", info.steps, info.fused, info.reorders,
+            human(info.flops, "", flops, sizeof flops));
     fprintf(out, "values: %zu bytes (%s) in one arena; the least that the lifetimes allow %s; without reuse %s\n", info.arena_bytes,
-            bytes_text(info.arena_bytes, a, sizeof a), bytes_text(info.lower_bound_bytes, b, sizeof b), bytes_text(info.no_reuse_bytes, c, sizeof c));
+            bytes_text(info.arena_bytes, a, sizeof a), bytes_text(info.lower_bound_bytes, b, sizeof b),
+            bytes_text(info.no_reuse_bytes, c, sizeof c));
     if (p->ir.plain_bytes) {
         fprintf(out, "memory low: ");
         grd_plan_print_again(p, out);
@@ -117,8 +120,9 @@ void grd_plan_print_again(const grd_plan *p, FILE *out)
         return;
     }
     fprintf(out, "values %s instead of %s (%.0f %%): %d steps run again in backward, %s FLOPs (+%.2g %%) and %s (+%.2g %%) more\n",
-            with, without, 100.0 * (double)i.arena_bytes / (double)i.plain_arena_bytes, i.again, human(i.again_flops, "", flops, sizeof flops),
-            100 * i.again_flops / (i.flops - i.again_flops), human(i.again_moved_bytes, "B moved", moved, sizeof moved),
+            with, without, 100.0 * (double)i.arena_bytes / (double)i.plain_arena_bytes, i.again,
+            human(i.again_flops, "", flops, sizeof flops), 100 * i.again_flops / (i.flops - i.again_flops),
+            human(i.again_moved_bytes, "B moved", moved, sizeof moved),
             100 * i.again_moved_bytes / (i.moved_bytes - i.again_moved_bytes));
 }
 

@@ -1,6 +1,7 @@
-/* Recompute (`memory: low`): a cheap value that waits from forward for backward gives up its place after its last forward use and is made
- * again before its first use in backward: by the same implementation from the same inputs, and so to the same bits. States are not committed
- * again. Which values is decided on lifetimes alone, greedily by bytes freed per cost; what does not lower the peak is not kept. */
+/* Recompute (`memory: low`): a cheap value that waits from forward for backward gives up its place after its last forward use and is
+ * made again before its first use in backward: by the same implementation from the same inputs, and so to the same bits. States are
+ * not committed again. Which values is decided on lifetimes alone, greedily by bytes freed per cost; what does not lower the peak is
+ * not kept. */
 #include "plan/memory.h"
 
 #include "tensor/tensor.h"
@@ -376,8 +377,8 @@ static bool make_room(recompute *r, grd_arena *room)
     r->order = grd_arena_alloc(room, sizeof *r->order * 2 * n);
     r->new_seen = grd_arena_alloc(room, sizeof *r->new_seen * 2 * n);
     r->room = grd_arena_alloc(room, sizeof *r->room * 2 * (n + 1));
-    return r->seen && r->values && r->maker && r->last_forward && r->first_back && r->cheap && r->again && r->done && r->reasons && r->list &&
-           r->stack && r->order && r->new_seen && r->room;
+    return r->seen && r->values && r->maker && r->last_forward && r->first_back && r->cheap && r->again && r->done && r->reasons &&
+           r->list && r->stack && r->order && r->new_seen && r->room;
 }
 
 static int first_backward(const grd_ir *ir)

@@ -1,6 +1,6 @@
 /* The house rules that a reader relies on and a compiler does not see: dependencies point one way, the command knows public
  * headers only, public headers stand alone, numbers are never bent by compiler flags, nothing but the API is exported,
- * nothing is left half done. It reads the source tree and knows nothing of the library. */
+ * nothing is left half done, lines fit on a screen. It reads the source tree and knows nothing of the library. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <stdarg.h>
@@ -256,6 +256,33 @@ static void nothing_is_left_half_done(void **state)
     assert_int_equal(found.faults, 0);
 }
 
+/* ---- lines that fit on a screen ---- */
+
+enum { COLUMNS = 140 };
+
+static void look_at_lines(const char *path, char *text, finding *found)
+{
+    char *rest = text;
+    for (int n = 1; rest; n++) {
+        size_t columns = strlen(strsep(&rest, "\n"));
+        if (columns > COLUMNS) {
+            print_error("%s:%d: %zu columns, expected at most %d\n", path, n, columns, COLUMNS);
+            found->faults++;
+        }
+    }
+}
+
+static void no_line_is_too_wide(void **state)
+{
+    (void)state;
+    static const char *const roots[] = { "src", "cli", "include", "examples", "bench", "tests" };
+    finding found = { 0, 0 };
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
+        walk(roots[i], c_files, look_at_lines, &found);
+    assert_true(found.files > 20);
+    assert_int_equal(found.faults, 0);
+}
+
 /* ---- what the compiler and the linker make of it ---- */
 
 static void look_at_header_alone(const char *path, char *text, finding *found)
@@ -315,6 +342,7 @@ int main(void)
         cmocka_unit_test(wrong_includes_are_caught),
         cmocka_unit_test(no_build_file_bends_numbers),
         cmocka_unit_test(nothing_is_left_half_done),
+        cmocka_unit_test(no_line_is_too_wide),
         cmocka_unit_test(public_headers_stand_alone),
         cmocka_unit_test(only_the_api_is_exported),
     };

@@ -71,7 +71,8 @@ static void configs_are_refused_at_the_line_with_the_fix(void **state)
     bad_line(12, "optim: {adam: {lr: -1}}", "adam: lr: -1 is out of range, expected 0 to ");
     bad_line(12, "schedule: cosinus", "");
     bad_line(12, "train: {early_stop: {patience: -2}}", "early_stop: patience: -2 is out of range");
-    bad_line(12, "optim: {adam: {lr: 1e-2}", "not valid YAML: while parsing a flow mapping that begins here: line 13: did not find expected ',' or '}'");
+    bad_line(12, "optim: {adam: {lr: 1e-2}",
+             "not valid YAML: while parsing a flow mapping that begins here: line 13: did not find expected ',' or '}'");
     bad_line(12, "run: {seed: 1}", "key \"run\" is there twice");
     bad_line(12, "init: {from: later}", "no stage \"later\"");
 }

@@ -88,8 +88,8 @@ static void memory_does_not_grow(const char *name, const char *file, int samples
     }
     setenv("GRADUS_DATA", GRD_SOURCE_DIR "/../shared/data", 0);
     for (int workers = 0; workers <= 2; workers += 2) {
-        snprintf(line, sizeof line,
-                 "data bench " GRD_SOURCE_DIR "/bench/data/%s.yaml --epochs 20 --json --workers %d data.num_samples=%d", name, workers, samples);
+        snprintf(line, sizeof line, "data bench " GRD_SOURCE_DIR "/bench/data/%s.yaml --epochs 20 --json --workers %d data.num_samples=%d",
+                 name, workers, samples);
         assert_true(growth(line) < 1);
     }
 }

@@ -55,7 +55,8 @@ static void a_list_makes_a_subset(void **state)
 {
     (void)state;
     write_text("val.txt", "5\n9\n30\n");
-    write_text("s.yaml", "extends: c.yaml\ndata: {train: rest, val: chosen, subsets: {some: {count: 7}, chosen: {list: val.txt}, rest: {}}}\n");
+    write_text("s.yaml", "extends: c.yaml\n"
+                         "data: {train: rest, val: chosen, subsets: {some: {count: 7}, chosen: {list: val.txt}, rest: {}}}\n");
     expect("check s.yaml", 0, ">30 samples to train on, 3 to choose by");
     expect("check s.yaml data.subsets.chosen.count=3", 2, "\"chosen\": give a list, or how many are drawn, not both");
 }
@@ -128,7 +129,8 @@ static void show_writes_a_sheet_and_prints_its_samples(void **state)
 {
     (void)state;
     expect("data show c.yaml --count 5 split=val data.val_fraction=0.25 --out v.png", 0, ">v.png");
-    expect("data show c.yaml --count 3 --json data.shuffle=false", 0, ">\"samples\": [{\"index\": 0, \"name\": \"train/0\", \"label\": \"0\"}, {");
+    expect("data show c.yaml --count 3 --json data.shuffle=false", 0,
+           ">\"samples\": [{\"index\": 0, \"name\": \"train/0\", \"label\": \"0\"}, {");
     expect("data show c.yaml split=none", 2, "none");
     expect("data show c.yaml --count 0", 2, "--count: expected 1 to 400");
     expect("data show", 2, "expected one config");

@@ -7,7 +7,7 @@
   image_oracle.py rows DIR N    the same of torchvision's classes, their random choice fixed by their options; the name is our row,
                                 + in place of blanks
 """
-import glob, os, sys, tarfile
+import glob, os, sys, tarfile, textwrap
 
 import numpy as np
 import torch
@@ -127,8 +127,8 @@ def golden():
     print("static const golden goldens[] = {")
     for name, kind, p, t, out in cases(small()):
         values = out.flatten().tolist() if out.dtype == torch.uint8 else (out.double() * 10000).round().int().flatten().tolist()
-        print('    { "%s", "%s", { %d, %d, %d },\n      { %s },\n      (const int16_t[]){' %
-              (name, kind, *out.shape, ", ".join(repr(float(v)) for v in p)))
+        parameters = textwrap.fill(", ".join(repr(float(v)) for v in p), 125, initial_indent="      { ", subsequent_indent="        ")
+        print('    { "%s", "%s", { %d, %d, %d },\n%s },\n      (const int16_t[]){' % (name, kind, *out.shape, parameters))
         line = "       "
         for v in values:
             if len(line) + len(str(v)) > 125:

@@ -1,6 +1,6 @@
 /* csv_stream: the rows of whole tables, from any row on, in memory that does not grow. */
 #define _GNU_SOURCE
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include "format/csv_rows.h"
 
@@ -8,28 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-static counter memory;
-static char dir[256];
-
-static int setup(void **state)
-{
-    (void)state;
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return memory.live == 0 ? 0 : -1;
-}
 
 static void write_text(const char *name, const char *text)
 {

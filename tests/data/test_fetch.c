@@ -1,7 +1,7 @@
 /* Fetching from servers that truncate, corrupt, redirect, hang, lie and die: a file has its name when it is right, or never. */
 #define _GNU_SOURCE
 #include "base/sha256.h"
-#include "helper_data.h"
+#include "helper_setup.h"
 #include "helper_http.h"
 
 #include <fcntl.h>
@@ -19,8 +19,7 @@
 enum { SIZE = 300000 };
 
 static uint8_t body[SIZE];
-static char hash[GRD_SHA256_HEX + 1], dir[256];
-static grd_ctx *ctx;
+static char hash[GRD_SHA256_HEX + 1];
 static http_server server;
 
 /* ---- what the tests share ---- */
@@ -40,21 +39,15 @@ static int fill(void **state)
 
 static int begin(void **state)
 {
-    (void)state;
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    ctx = grd_open(NULL);
     http_start(&server, body, SIZE);
-    return ctx ? 0 : -1;
+    return setup(state);
 }
 
 static int end(void **state)
 {
-    (void)state;
     if (!server.stop)
         http_stop(&server);
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
+    return teardown(state);
 }
 
 static bool there(const char *name)
@@ -465,18 +458,10 @@ static void a_row_that_makes_no_sense_is_refused(void **state)
 static void no_memory_is_an_error_and_nothing_leaks(void **state)
 {
     (void)state;
-    counter c = { 0 };
-    grd_allocator mem = counting(&c);
-    grd_close(ctx);
-    ctx = grd_open(&(grd_opts){ .allocator = &mem });
-    assert_non_null(ctx);
-    c.refuse = c.calls + 1;
+    memory.refuse = memory.calls + 1;
     assert_int_equal(fetch("well", NULL, SIZE, hash, plain), GRD_ERR_MEMORY);
     assert_false(there("a.bin"));
     ok(ctx, fetch("well", NULL, SIZE, hash, plain));
-    grd_close(ctx);
-    assert_int_equal(c.live, 0);
-    ctx = grd_open(NULL);
 }
 
 static void progress_is_shown_where_it_is_wanted(void **state)

@@ -1,5 +1,5 @@
 /* IDX files, good and bad: what is right opens, everything else ends in its own sentence. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include "base/host.h"
 #include "data/idx.h"
@@ -7,25 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char dir[256];
-static grd_ctx *ctx;
-
-static int setup(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    ctx = grd_open(NULL);
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
 
 static grd_status open_dir(const char *more, grd_dataset **d)
 {

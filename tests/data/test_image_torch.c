@@ -1,5 +1,6 @@
 /* torchvision as oracle over 200 real pictures: the largest difference of each transform, as a table. Skipped unless
- * GRADUS_PYTHON names a Python with torchvision, Pillow and numpy, and GRADUS_DATA has msrc and cifar10. GRADUS_PICTURES changes how many. */
+ * GRADUS_PYTHON names a Python with torchvision, Pillow and numpy, and GRADUS_DATA has msrc and cifar10. GRADUS_PICTURES changes how
+ * many. */
 #define _GNU_SOURCE
 #include "helper_data.h"
 #include "helper_image.h"

@@ -1,5 +1,5 @@
 /* What `gradus data check` calls the columns of a table: by their names in the file. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <gradus/inspect.h>
 
@@ -8,25 +8,6 @@
 #include <string.h>
 
 enum { ROWS = 200 };
-
-static grd_ctx *ctx;
-static char dir[256];
-
-static int setup(void **state)
-{
-    (void)state;
-    ctx = grd_open(NULL);
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
 
 #define LONG "breite der fl\xc3\xbcgel in millimetern nach der methode von m\xc3\xb6ller gemessen"
 

@@ -1,28 +1,14 @@
 /* The loader: same batches whatever the number of workers, errors in their place, exact restart, no allocation, no hang. */
 #define _GNU_SOURCE
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static grd_ctx *ctx;
-static counter memory;
-
-static int setup(void **state)
+static int setup_flaky(void **state)
 {
-    (void)state;
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    return ctx && grd_source_register(ctx, &flaky_source) == GRD_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return memory.live == 0 ? 0 : -1;
+    return setup(state) || grd_source_register(ctx, &flaky_source) != GRD_OK;
 }
 
 static grd_dataset *flaky(const char *spec)
@@ -382,7 +368,7 @@ static void random_transforms_do_not_depend_on_workers(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_flaky, teardown)
     const struct CMUnitTest tests[] = {
         TEST(workers_0_1_3_8_give_identical_batches),
         TEST(random_transforms_do_not_depend_on_workers),

@@ -2,32 +2,19 @@
 #define _POSIX_C_SOURCE 200809L /* truncate */
 #include "format/npy.h"
 
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static grd_ctx *ctx;
 static grd_host host;
-static char dir[256];
 
-static int setup(void **state)
+static int setup_host(void **state)
 {
-    (void)state;
-    ctx = grd_open(NULL);
     grd_host_init(&host, NULL);
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
+    return setup(state);
 }
 
 static void write_array(const char *name, grd_npy_type type, int rank, const int64_t *dim, const void *data)
@@ -39,15 +26,6 @@ static void write_array(const char *name, grd_npy_type type, int rank, const int
 
 static const double x[] = { 0.5, 1, -2, 1e-3, 5, 6 };
 static const int64_t y[] = { 2, 0, 1 }, bad[] = { 2, -1, 1 }, shape[] = { 3, 2 };
-
-static char *spec_of(const char *text)
-{
-    static char spec[1200];
-    size_t n = 0;
-    for (const char *c = text; *c && n + 300 < sizeof spec; c++)
-        n += (size_t)(*c == '%' ? snprintf(spec + n, sizeof spec - n, "%s", dir) : snprintf(spec + n, sizeof spec - n, "%c", *c));
-    return spec;
-}
 
 static void write_all(void)
 {
@@ -69,7 +47,7 @@ static void expect_arrays(const char *source, const char *spec, int64_t classes)
     grd_dataset *d;
     grd_sample *s;
     const grd_field *f;
-    ok(ctx, grd_dataset_open(ctx, source, spec_of(spec), &d));
+    ok(ctx, grd_dataset_open(ctx, source, with_dir(spec), &d));
     assert_int_equal(grd_dataset_fields(d, &f), 2);
     assert_int_equal(grd_dataset_length(d), 3);
     assert_true(f[0].dtype == GRD_F32 && grd_shape_equal(&f[0].shape, &(grd_shape){ 1, { 2 } }));
@@ -116,8 +94,8 @@ static void same_samples(const char *one, const char *other)
     grd_dataset *d[2];
     grd_sample *s[2];
     const grd_field *f[2];
-    ok(ctx, grd_dataset_open(ctx, "npy", spec_of(one), &d[0]));
-    ok(ctx, grd_dataset_open(ctx, "npy", spec_of(other), &d[1]));
+    ok(ctx, grd_dataset_open(ctx, "npy", with_dir(one), &d[0]));
+    ok(ctx, grd_dataset_open(ctx, "npy", with_dir(other), &d[1]));
     for (int k = 0; k < 2; k++) {
         assert_int_equal(grd_dataset_fields(d[k], &f[k]), 1);
         ok(ctx, grd_sample_new(d[k], ctx, &s[k]));
@@ -156,7 +134,7 @@ static void a_mapped_array_is_converted_when_it_is_asked_for(void **state)
     grd_dataset *d, *part[2];
     grd_sample *s;
     write_all();
-    ok(ctx, grd_dataset_open(ctx, "npy", spec_of("arrays=group:%/big.npy,features:%/x.npy,label:%/y.npy mmap=true"), &d));
+    ok(ctx, grd_dataset_open(ctx, "npy", with_dir("arrays=group:%/big.npy,features:%/x.npy,label:%/y.npy mmap=true"), &d));
     ok(ctx, grd_sample_new(d, ctx, &s));
     assert_int_equal(grd_dataset_get(d, 2, NULL, s), GRD_OK);
     assert_true(*(int32_t *)s->data[0] == 2 && ((float *)s->data[1])[1] == 6 && *(int32_t *)s->data[2] == 1);
@@ -164,8 +142,8 @@ static void a_mapped_array_is_converted_when_it_is_asked_for(void **state)
     assert_non_null(strstr(s->error, "big.npy: element 1 of int64 is 1099511627776, which i32 cannot hold"));
     grd_sample_free(s, ctx);
     fails(ctx, GRD_ERR_DATA, "bad.npy: sample 1: label -1", /* labels are read and counted as ever */
-          grd_dataset_open(ctx, "npy", spec_of("arrays=label:%/bad.npy mmap=true"), &d));
-    ok(ctx, grd_dataset_open(ctx, "npy", spec_of("arrays=group:%/y.npy mmap=true"), &d));
+          grd_dataset_open(ctx, "npy", with_dir("arrays=label:%/bad.npy mmap=true"), &d));
+    ok(ctx, grd_dataset_open(ctx, "npy", with_dir("arrays=group:%/y.npy mmap=true"), &d));
     ok(ctx, grd_dataset_split(d, (double[]){ 0.6, 0.4 }, 2, &(grd_split_opts){ .group = "group" }, part));
     assert_int_equal(grd_dataset_length(part[0]) + grd_dataset_length(part[1]), 3);
 }
@@ -234,19 +212,19 @@ static void what_cannot_be_mapped_says_why(void **state)
     fails(ctx, GRD_ERR_UNSUPPORTED,
           "f.npy: in Fortran order, where a sample lies all over the file: it cannot be mapped; save it with "
           "numpy.ascontiguousarray",
-          grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/f.npy mmap=true"), &d));
-    ok(ctx, grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/f.npy"), &d));
+          grd_dataset_open(ctx, "npy", with_dir("arrays=x:%/f.npy mmap=true"), &d));
+    ok(ctx, grd_dataset_open(ctx, "npy", with_dir("arrays=x:%/f.npy"), &d));
     fails(ctx, GRD_ERR_UNSUPPORTED, "c.npz: x: compressed: it cannot be mapped; numpy.savez does not compress",
-          grd_dataset_open(ctx, "npz", spec_of("file=%/c.npz mmap=true"), &d));
-    ok(ctx, grd_dataset_open(ctx, "npz", spec_of("file=%/c.npz"), &d));
+          grd_dataset_open(ctx, "npz", with_dir("file=%/c.npz mmap=true"), &d));
+    ok(ctx, grd_dataset_open(ctx, "npz", with_dir("file=%/c.npz"), &d));
     assert_int_equal(grd_dataset_length(d), 3);
     expect_arrays("npz", "file=%/train.npz mmap=true", 3);
     expect_arrays("npy", "arrays=features:%/x.npy,label:%/y.npy mmap=true", 3);
     put(dir, "short.npy", (bytes){ (uint8_t *)(uintptr_t)compressed, 9 }, 0);
     fails(ctx, GRD_ERR_FORMAT, "short.npy: not a .npy file",
-          grd_dataset_open(ctx, "npy", spec_of("arrays=x:%/short.npy mmap=true"), &d));
+          grd_dataset_open(ctx, "npy", with_dir("arrays=x:%/short.npy mmap=true"), &d));
     put(dir, "short.npz", (bytes){ (uint8_t *)(uintptr_t)compressed, 9 }, 0);
-    assert_int_equal(grd_dataset_open(ctx, "npz", spec_of("file=%/short.npz mmap=true"), &d), GRD_ERR_FORMAT);
+    assert_int_equal(grd_dataset_open(ctx, "npz", with_dir("file=%/short.npz mmap=true"), &d), GRD_ERR_FORMAT);
 }
 
 static void what_does_not_fit_is_refused_with_a_sentence(void **state)
@@ -269,7 +247,7 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
     grd_dataset *d;
     write_all();
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        grd_status status = grd_dataset_open(ctx, wrong[i].source, spec_of(wrong[i].spec), &d);
+        grd_status status = grd_dataset_open(ctx, wrong[i].source, with_dir(wrong[i].spec), &d);
         if (status != wrong[i].status || !strstr(grd_error(ctx), wrong[i].message))
             fail_msg("%s: %s: %s", wrong[i].spec, grd_status_name(status), grd_error(ctx));
     }
@@ -284,19 +262,19 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
     write_all();
     for (int k = 0; k < 4; k++)
         for (int64_t n = 1;; n++) {
-            counter memory = { .refuse = n };
-            grd_allocator a = counting(&memory);
+            counter counted = { .refuse = n };
+            grd_allocator a = counting(&counted);
             grd_ctx *c = grd_open(&(grd_opts){ .allocator = &a });
             grd_dataset *d;
             bool refused = true;
             if (c) {
-                grd_status status = grd_dataset_open(c, each[k][0], spec_of(each[k][1]), &d);
-                refused = memory.calls >= n;
+                grd_status status = grd_dataset_open(c, each[k][0], with_dir(each[k][1]), &d);
+                refused = counted.calls >= n;
                 if (status != (refused ? GRD_ERR_MEMORY : GRD_OK))
                     fail_msg("allocation %lld: %s: %s", (long long)n, grd_status_name(status), grd_error(c));
                 grd_close(c);
             }
-            assert_int_equal(memory.live, 0);
+            assert_int_equal(counted.live, 0);
             if (!refused)
                 break;
         }
@@ -304,7 +282,7 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_host, teardown)
     const struct CMUnitTest tests[] = { TEST(arrays_become_fields), TEST(what_does_not_fit_is_refused_with_a_sentence),
                                         TEST(a_mapped_file_gives_the_same_samples_in_every_type_and_byte_order),
                                         TEST(a_mapped_array_is_converted_when_it_is_asked_for),

@@ -1,29 +1,10 @@
 /* CIFAR and keypoints, in small sets made here and in the real ones where they are (GRADUS_DATA); MSRC as its recipe reads it. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char dir[256];
-static grd_ctx *ctx;
-
-static int setup(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    ctx = grd_open(NULL);
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
 
 static grd_status open_set(const char *source, const char *where, const char *more, grd_dataset **d)
 {

@@ -1,6 +1,6 @@
 /* Sources whose pictures are files: folders, lists and pairs, good and bad. Every pixel of a picture here is its `shade`. */
 #define _POSIX_C_SOURCE 200809L /* symlink */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include "base/file.h"
 #include "base/host.h"
@@ -12,27 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[256], path[512];
-static grd_ctx *ctx;
-static counter memory;
-
-static int setup(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return memory.live != 0;
-}
+static char path[512];
 
 /* ---- files ---- */
 
@@ -50,9 +30,8 @@ static const char *in(const char *name)
 
 static void text(const char *name, const char *content)
 {
-    bytes b = { (uint8_t *)content, strlen(content) };
     in(name);
-    put(dir, name, b, b.size);
+    put_text(name, content);
 }
 
 static void png(const char *name, int width, int height, int channels, int shade)

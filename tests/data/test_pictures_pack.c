@@ -1,6 +1,6 @@
 /* cache: packed: the same samples as without it, and no file that is wrong is believed. */
 #define _GNU_SOURCE /* utimensat, setrlimit */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include "base/file.h"
 #include "base/host.h"
@@ -20,8 +20,7 @@
 
 enum { HEAD = 112, ENTRY = 24, PICTURES = 3 };
 
-static char dir[256], said[1000];
-static grd_ctx *ctx;
+static char said[1000];
 
 static void listen(void *user, grd_level level, const char *line)
 {
@@ -31,21 +30,11 @@ static void listen(void *user, grd_level level, const char *line)
     snprintf(said + n, sizeof said - n, "%s\n", line);
 }
 
-static int setup(void **state)
+static int setup_listening(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof dir, "%s", temp_dir());
     said[0] = 0;
-    ctx = grd_open(&(grd_opts){ .log = listen });
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
+    return setup_with((grd_opts){ .log = listen });
 }
 
 /* ---- files ---- */
@@ -55,12 +44,6 @@ static const char *in(const char *name)
     static char path[600];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
-}
-
-static void text(const char *name, const char *content)
-{
-    bytes b = { (uint8_t *)content, strlen(content) };
-    put(dir, name, b, b.size);
 }
 
 static void png(const char *name, int width, int height, int channels, int first, int modulus)
@@ -77,7 +60,7 @@ static void png(const char *name, int width, int height, int channels, int first
 static void write_set(void)
 {
     char name[20];
-    text("l.txt", "0.png 0m.png\n1.png 1m.png\n2.png 2m.png\n");
+    put_text("l.txt", "0.png 0m.png\n1.png 1m.png\n2.png 2m.png\n");
     for (int i = 0; i < PICTURES; i++) {
         snprintf(name, sizeof name, "%d.png", i);
         png(name, 5 + i, 4, 3, 40 * i, 251);
@@ -236,7 +219,7 @@ static void a_picture_that_cannot_be_read_is_told_when_it_is_asked_for(void **st
 {
     (void)state;
     write_set();
-    text("1.png", "nothing like a picture");
+    put_text("1.png", "nothing like a picture");
     expect("packing 3 pictures into ");
     expect("");
     write_set();
@@ -386,7 +369,7 @@ static void somebody_elses_file_is_left_alone(void **state)
     (void)state;
     grd_dataset *d;
     write_set();
-    text("pack", "my only copy");
+    put_text("pack", "my only copy");
     fails(ctx, GRD_ERR_FORMAT, "/pack: no file of packed pictures: it is left as it is; give another name", open_packed(&d));
     bytes b = read_pack();
     assert_true(b.size == 12 && memcmp(b.data, "my only copy", 12) == 0);
@@ -409,7 +392,7 @@ static void another_picture_or_option_makes_it_anew(void **state)
     info.st_mtim.tv_nsec ^= 1;
     assert_int_equal(utimensat(AT_FDCWD, in("0m.png"), (struct timespec[]){ info.st_atim, info.st_mtim }, 0), 0);
     expect(other);
-    text("l.txt", "0.png 0m.png\n2.png 2m.png\n1.png 1m.png\n");
+    put_text("l.txt", "0.png 0m.png\n2.png 2m.png\n1.png 1m.png\n");
     expect(other);
     static const char *const option[] = { "channels=1", "void=-1", "classes=4" };
     for (int k = 0; k < 3; k++) {
@@ -429,8 +412,8 @@ static void options_that_do_not_fit_say_so(void **state)
     grd_dataset *d;
     write_set();
     fails(ctx, GRD_ERR_ARG, "file_list: cache_file: only cache: packed has a file", open_set("cache_file=x", &d));
-    text("l-val.txt", "0.png 0m.png\n");
-    text("l-train.txt", "0.png 0m.png\n");
+    put_text("l-val.txt", "0.png 0m.png\n");
+    put_text("l-train.txt", "0.png 0m.png\n");
     char spec[800];
     snprintf(spec, sizeof spec, "list=%s/l-{part}.txt part=val columns=image,mask classes=3 cache=packed cache_file=x.pack", dir);
     fails(ctx, GRD_ERR_ARG, "file_list: cache_file: \"x.pack\", expected {part} in it: each part has a file of its own",
@@ -521,7 +504,7 @@ static void refused_memory_is_an_error_wherever_it_happens(void **state)
     }
 }
 
-#define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ONE(test) cmocka_unit_test_setup_teardown(test, setup_listening, teardown)
 
 int main(void)
 {

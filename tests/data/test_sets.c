@@ -1,25 +1,14 @@
 /* Data sets: sources by name, selecting, splitting, subsets, verifying. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static grd_ctx *ctx;
-
-static int setup(void **state)
+static int setup_flaky(void **state)
 {
-    (void)state;
-    ctx = grd_open(NULL);
-    return ctx && grd_source_register(ctx, &flaky_source) == GRD_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return 0;
+    return setup(state) || grd_source_register(ctx, &flaky_source) != GRD_OK;
 }
 
 /* n samples with the given labels, of `classes` classes; sample i carries i in field "id". */
@@ -324,11 +313,13 @@ static void bad_splits_are_refused_with_a_sentence(void **state)
           grd_dataset_split(d, (double[]){ 0.7, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: fraction -0.1 of part 1, expected more than 0 and at most 1",
           grd_dataset_split(d, (double[]){ 0.7, -0.1 }, 2, &(grd_split_opts){ .seed = 1 }, part));
-    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0", grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
+    fails(ctx, GRD_ERR_ARG, "split: fraction nan of part 0",
+          grd_dataset_split(d, (double[]){ NAN, 0.5 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     fails(ctx, GRD_ERR_ARG, "split: part 1 (fraction 0.01 of 10 samples) would be empty",
           grd_dataset_split(d, (double[]){ 0.99, 0.01 }, 2, &(grd_split_opts){ .seed = 1 }, part));
     assert_null(part[0]);
-    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"", grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "lable" }, part));
+    fails(ctx, GRD_ERR_ARG, "split: no field \"lable\"",
+          grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "lable" }, part));
     fails(ctx, GRD_ERR_ARG, "split: no single class index is field \"x\"",
           grd_dataset_split(d, (double[]){ 0.5, 0.5 }, 2, &(grd_split_opts){ .seed = 1, .stratify = "x" }, part));
     ok(ctx, grd_dataset_open(ctx, "flaky", "n=10 bad=4", &d));
@@ -451,7 +442,7 @@ static void verify_names_the_first_broken_promise(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_flaky, teardown)
     const struct CMUnitTest tests[] = {
         TEST(users_source_is_found_and_read), TEST(unknown_names_get_the_nearest), TEST(every_row_has_a_doc_and_help),
         TEST(generated_samples_depend_on_seed_and_index_alone), TEST(spirals_without_noise_lie_on_their_arms),

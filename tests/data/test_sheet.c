@@ -29,8 +29,8 @@ static void a_sheet_shows_pictures_masks_and_points(void **state)
     grd_image image;
     snprintf(path, sizeof path, "%s/sheet.png", dir);
     ok(ctx, grd_dataset_transform(d, "normalize mean=0.5 std=0.1", &shown));
-    ok(ctx, grd_dataset_sheet(ctx, shown, &(grd_loader_opts){ .batch = 4 }, &(grd_sheet_opts){ .n = 6, .columns = 3, .each = remember, .user = &s },
-                              path));
+    ok(ctx, grd_dataset_sheet(ctx, shown, &(grd_loader_opts){ .batch = 4 },
+                              &(grd_sheet_opts){ .n = 6, .columns = 3, .each = remember, .user = &s }, path));
     assert_int_equal(s.n, 6);
     assert_string_equal(s.label[3], "3");
     ok(ctx, grd_image_read(&ctx->host, path, NULL, &image));
@@ -59,7 +59,8 @@ static void soft_labels_and_sizes_that_vary_are_shown_too(void **state)
     ok(ctx, grd_image_read(&ctx->host, path, NULL, &image));
     assert_int_equal(image.channels, 3);
     grd_image_free(&ctx->host, &image);
-    fails(ctx, GRD_ERR_ARG, "sheet: 500 pictures in 0 columns, expected 1 to 400", grd_dataset_sheet(ctx, d, NULL, &(grd_sheet_opts){ .n = 500 }, path));
+    fails(ctx, GRD_ERR_ARG, "sheet: 500 pictures in 0 columns, expected 1 to 400",
+          grd_dataset_sheet(ctx, d, NULL, &(grd_sheet_opts){ .n = 500 }, path));
     const grd_field other = { .name = "x", .dtype = GRD_F32, .shape = { 1, { 2 } } };
     ok(ctx, grd_dataset_from_arrays(ctx, 1, 1, &other, (const void *const[]){ (float[]){ 1, 2 } }, true, &d));
     fails(ctx, GRD_ERR_ARG, "sheet: the data set has no pictures", grd_dataset_sheet(ctx, d, NULL, NULL, path));

@@ -1,28 +1,9 @@
 /* Splits beyond plain ones: NumPy's order, groups, folds, lists of names, other labels. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-static counter memory;
-
-static int setup(void **state)
-{
-    (void)state;
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return memory.live == 0 ? 0 : -1;
-}
 
 /* n samples: label = i % 3, but the last fifth is class 0; person = i * 7 % persons. */
 static grd_dataset *people(int64_t n, int32_t persons)

@@ -1,15 +1,12 @@
 /* Streams: the same batches whatever the workers, exact going on from any batch, errors in their place. */
 #define _GNU_SOURCE
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static grd_ctx *ctx;
-static counter memory;
 
 /* ---- a stream: shard k has shard[k] samples, x = 1000 k + i, and a text of i % 4 letters; what is wrong is asked for ---- */
 
@@ -208,23 +205,10 @@ static grd_dataset *shaken(const grd_dataset *raw)
     return both;
 }
 
-static int setup(void **state)
+static int setup_streams(void **state)
 {
-    (void)state;
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    return ctx && grd_source_register(ctx, &tape_source) == GRD_OK && grd_source_register(ctx, &forgetful_source) == GRD_OK &&
-                   grd_transform_register(ctx, &jitter) == GRD_OK && grd_transform_register(ctx, &jolt) == GRD_OK
-               ? 0
-               : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return memory.live == 0 ? 0 : -1;
+    return setup(state) || grd_source_register(ctx, &tape_source) != GRD_OK || grd_source_register(ctx, &forgetful_source) != GRD_OK ||
+           grd_transform_register(ctx, &jitter) != GRD_OK || grd_transform_register(ctx, &jolt) != GRD_OK;
 }
 
 static grd_dataset *open_stream(const char *source, const char *spec)
@@ -845,7 +829,7 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_streams, teardown)
     const struct CMUnitTest tests[] = {
         TEST(lanes_give_their_batches_in_turn),
         TEST(more_shards_than_lanes_follow_one_another_in_their_lane),

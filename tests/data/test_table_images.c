@@ -1,5 +1,5 @@
 /* A table with a column of pictures, as numbers or as paths, and points beside them. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include "base/host.h"
 #include "format/png.h"
@@ -7,30 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-static char dir[256];
-
-static int setup(void **state)
-{
-    (void)state;
-    ctx = grd_open(NULL);
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
-
-static void put_text(const char *name, const char *text)
-{
-    put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text));
-}
 
 static void png(const char *name, int width, int height, int shade)
 {

@@ -1,35 +1,11 @@
 /* Tables: cells to samples, the course's cut of the house prices, what is said of files and options that do not fit; and what
  * transforms learn from the training set. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-static char dir[256];
-
-static int setup(void **state)
-{
-    (void)state;
-    ctx = grd_open(NULL);
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
-
-static void put_text(const char *name, const char *text)
-{
-    put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text));
-}
 
 static char *spec_of(const char *name, const char *more)
 {
@@ -62,13 +38,6 @@ static double value(const grd_dataset *d, int64_t i, int f, int k)
     double v = s->field[f].dtype == GRD_F32 ? (double)((float *)s->data[f])[k] : ((int32_t *)s->data[f])[k];
     grd_sample_free(s, ctx);
     return v;
-}
-
-static const grd_field *field(const grd_dataset *d, int f)
-{
-    const grd_field *all;
-    assert_true(grd_dataset_fields(d, &all) > f);
-    return &all[f];
 }
 
 static const char pets[] = "kind,weight,color,seen\n"
@@ -416,20 +385,20 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
     put_text("val.csv", "x,color,y\n4,green,b\n");
     put_text("cut.csv", "x,y,z\n1,4,5\n2,-,7\n3,1,NA\n4,3,2\n5,9,1\n6,0,8\n7,7,7\n8,8,4\n9,2,3\n");
     for (int64_t n = 1;; n++) {
-        counter memory = { .refuse = n };
-        grd_allocator a = counting(&memory);
+        counter counted = { .refuse = n };
+        grd_allocator a = counting(&counted);
         grd_ctx *c = grd_open(&(grd_opts){ .allocator = &a });
         if (c) {
             grd_status status = everything(c);
-            bool refused = memory.calls >= n;
+            bool refused = counted.calls >= n;
             if (status != (refused ? GRD_ERR_MEMORY : GRD_OK))
                 fail_msg("allocation %lld: %s: %s", (long long)n, grd_status_name(status), grd_error(c));
             grd_close(c);
-            assert_int_equal(memory.live, 0);
+            assert_int_equal(counted.live, 0);
             if (!refused)
                 break;
         }
-        assert_int_equal(memory.live, 0);
+        assert_int_equal(counted.live, 0);
     }
 }
 

@@ -1,48 +1,14 @@
 /* Texts: lines to token ids, vocabularies of the part train, the course's reviews, and what is said of files that do not fit. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static grd_ctx *ctx;
-static char dir[256];
-
-static int setup(void **state)
-{
-    (void)state;
-    ctx = grd_open(NULL);
-    snprintf(dir, sizeof dir, "%s", temp_dir());
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    remove_dir(dir);
-    return 0;
-}
-
-static void put_text(const char *name, const char *text)
-{
-    put(dir, name, (bytes){ (uint8_t *)(uintptr_t)text, strlen(text) }, strlen(text));
-}
-
-/* Each % in `text` becomes the folder. */
-static char *spec_of(const char *text)
-{
-    static char spec[1200];
-    size_t n = 0;
-    for (const char *c = text; *c && n + 300 < sizeof spec; c++)
-        n += (size_t)(*c == '%' ? snprintf(spec + n, sizeof spec - n, "%s", dir) : snprintf(spec + n, sizeof spec - n, "%c", *c));
-    return spec;
-}
-
 static grd_dataset *set_of(const char *source, const char *spec)
 {
     grd_dataset *d;
-    ok(ctx, grd_dataset_open(ctx, source, spec_of(spec), &d));
+    ok(ctx, grd_dataset_open(ctx, source, with_dir(spec), &d));
     ok(ctx, grd_dataset_verify(ctx, d, NULL, 0));
     return d;
 }
@@ -62,13 +28,6 @@ static void expect_ids(const grd_dataset *d, int64_t i, int f, const int *id)
     grd_sample_free(s, ctx);
 }
 #define ids(...) ((const int[]){ __VA_ARGS__, -9 })
-
-static const grd_field *field(const grd_dataset *d, int f)
-{
-    const grd_field *all;
-    assert_true(grd_dataset_fields(d, &all) > f);
-    return &all[f];
-}
 
 /* ---- lines with labels ---- */
 
@@ -191,17 +150,17 @@ static void folders_that_do_not_fit_are_named(void **state)
         { "", "expected one of file (a text and its class a line) and folder", GRD_ERR_ARG },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, "labelled_text", spec_of(wrong[i].spec), &d));
+        fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, "labelled_text", with_dir(wrong[i].spec), &d));
     make_folders((const char *const[]){ "test/odd" }, 1);
     put_text("test/odd/1.txt", "x");
     fails(ctx, GRD_ERR_DATA, "odd/1.txt:1: label \"odd\" is none of train's 3 classes",
-          grd_dataset_open(ctx, "labelled_text", spec_of("folder=%/{part} part=test"), &d));
+          grd_dataset_open(ctx, "labelled_text", with_dir("folder=%/{part} part=test"), &d));
     put_text("t.tsv", "label\ttext\nb\tx\na\ty\n");
-    ok(ctx, grd_dataset_open(ctx, "labelled_text", spec_of("file=%/t.tsv classes=b,a"), &d)); /* a table's, in another order */
+    ok(ctx, grd_dataset_open(ctx, "labelled_text", with_dir("file=%/t.tsv classes=b,a"), &d)); /* a table's, in another order */
     assert_string_equal(grd_dataset_class(d, 0), "b");
     expect_ids(d, 0, 1, ids(0));
     fails(ctx, GRD_ERR_DATA, "t.tsv:3: label \"a\" is none of train's 1 classes",
-          grd_dataset_open(ctx, "labelled_text", spec_of("file=%/t.tsv classes=b"), &d));
+          grd_dataset_open(ctx, "labelled_text", with_dir("file=%/t.tsv classes=b"), &d));
 }
 
 static void reviews_are_those_of_the_course(void **state)
@@ -265,7 +224,7 @@ static void parts_of_a_text_follow_each_other(void **state)
     expect_ids(d, 0, 0, ids(1, 0));
     put_text("t.txt", "abababababababcaabba");
     fails(ctx, GRD_ERR_DATA, "character \"c\" at byte 0 is not in the vocabulary of train",
-          grd_dataset_open(ctx, "text", spec_of("file=%/t.txt length=2 parts=[0.7,0.2,0.1] part=val"), &d));
+          grd_dataset_open(ctx, "text", with_dir("file=%/t.txt length=2 parts=[0.7,0.2,0.1] part=val"), &d));
     d = set_of("text", "file=%/t.txt length=2 parts=[0.7,0.2,0.1] part=val tokenizer=bpe");
     assert_int_equal(grd_dataset_length(d), 1);
 }
@@ -322,7 +281,7 @@ static void translations_go_line_by_line(void **state)
     assert_int_equal(grd_dataset_length(d), 2);
     put_text("val.de", "eine Kuh\n\nzwei\n");
     fails(ctx, GRD_ERR_DATA, "val.en has 1 lines, ",
-          grd_dataset_open(ctx, "parallel_text", spec_of("from=%/{part}.en to=%/{part}.de part=val"), &d));
+          grd_dataset_open(ctx, "parallel_text", with_dir("from=%/{part}.en to=%/{part}.de part=val"), &d));
 }
 
 static void translations_keep_a_vocabulary_for_each_side(void **state)
@@ -335,7 +294,7 @@ static void translations_keep_a_vocabulary_for_each_side(void **state)
     put_text("test.de", "eine Kuh\n");
     set_of("parallel_text", "from=%/{part}.en to=%/{part}.de part=test from_save_vocab=%/en.json to_save_vocab=%/de.json");
     fails(ctx, GRD_ERR_IO, "en.json", /* it is train's to write */
-          grd_dataset_open(ctx, "parallel_text", spec_of("from=%/{part}.en to=%/{part}.de from_vocab=%/en.json"), &d));
+          grd_dataset_open(ctx, "parallel_text", with_dir("from=%/{part}.en to=%/{part}.de from_vocab=%/en.json"), &d));
     set_of("parallel_text", "from=%/{part}.en to=%/{part}.de from_save_vocab=%/en.json to_save_vocab=%/de.json");
     put_text("train.en", "other\nwords\n");
     d = set_of("parallel_text", "from=%/{part}.en to=%/{part}.de part=test from_vocab=%/en.json to_vocab=%/de.json");
@@ -383,12 +342,12 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         snprintf(spec, sizeof spec, "%s=%%/w.txt %s", strcmp(wrong[i].source, "parallel_text") == 0 ? "from" : "file",
                  wrong[i].options);
         put_text("w.txt", wrong[i].text);
-        fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, wrong[i].source, spec_of(spec), &d));
+        fails(ctx, wrong[i].status, wrong[i].message, grd_dataset_open(ctx, wrong[i].source, with_dir(spec), &d));
     }
     put_text("train.tsv", "label\ttext\n1\ta\n");
     put_text("val.tsv", "label\ttext\n2\ta\n");
     fails(ctx, GRD_ERR_DATA, "val.tsv:2: label \"2\" is none of train's 1 classes",
-          grd_dataset_open(ctx, "labelled_text", spec_of("file=%/{part}.tsv part=val"), &d));
+          grd_dataset_open(ctx, "labelled_text", with_dir("file=%/{part}.tsv part=val"), &d));
 }
 
 /* ---- memory ---- */
@@ -413,26 +372,26 @@ static void refused_allocations_leak_and_crash_nothing(void **state)
     put_text("set/b/2.txt", "two");
     for (size_t k = 0; k < sizeof each / sizeof *each; k++)
         for (int64_t n = 1;; n++) {
-            counter memory = { .refuse = n };
-            grd_allocator a = counting(&memory);
+            counter counted = { .refuse = n };
+            grd_allocator a = counting(&counted);
             grd_ctx *c = grd_open(&(grd_opts){ .allocator = &a });
             grd_dataset *d;
             grd_sample *s;
             bool refused = true;
             if (c) {
-                grd_status status = grd_dataset_open(c, each[k][0], spec_of(each[k][1]), &d);
+                grd_status status = grd_dataset_open(c, each[k][0], with_dir(each[k][1]), &d);
                 if (status == GRD_OK)
                     status = grd_sample_new(d, c, &s);
                 if (status == GRD_OK) {
                     status = grd_dataset_get(d, 0, NULL, s);
                     grd_sample_free(s, c);
                 }
-                refused = memory.calls >= n;
+                refused = counted.calls >= n;
                 if (status != (refused ? GRD_ERR_MEMORY : GRD_OK))
                     fail_msg("%s, allocation %lld: %s: %s", each[k][1], (long long)n, grd_status_name(status), grd_error(c));
                 grd_close(c);
             }
-            assert_int_equal(memory.live, 0);
+            assert_int_equal(counted.live, 0);
             if (!refused)
                 break;
         }

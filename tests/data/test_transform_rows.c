@@ -452,8 +452,11 @@ static void what_does_not_fit_is_refused_with_a_sentence(void **state)
         { "resize 0", "resize: size: expected one number or [height, width], 1 to 16777216" },
         { "resize [20000,20000]", "resize: size: a picture of 20000 x 20000 pixels (width x height), expected at most 134217728 in all" },
         { "resize 8 interpolation=lanczos", "resize: interpolation: expected one of nearest|bilinear|bicubic|area, found \"lanczos\"" },
-        { "random_crop 40", "random_crop: size: 40 x 40 (width x height), the picture has 31 x 24 with its padding; pad_if_needed would fill it up" },
-        { "random_crop 8 padding=[1,2,3]", "random_crop: padding: expected one, two or four numbers, 0 to 4194304: all, [left and right, top and bottom], [left, top, right, bottom]" },
+        { "random_crop 40",
+          "random_crop: size: 40 x 40 (width x height), the picture has 31 x 24 with its padding; pad_if_needed would fill it up" },
+        { "random_crop 8 padding=[1,2,3]",
+          "random_crop: padding: expected one, two or four numbers, 0 to 4194304: all, "
+          "[left and right, top and bottom], [left, top, right, bottom]" },
         { "pad 3 fill=[1,2]", "pad: fill: 2 values, expected one or 3 (channels)" },
         { "pad 3 fill=300", "pad: fill: 300, expected 0 to 255, as the picture is bytes" },
         { "random_horizontal_flip pairs=0-1,2", "random_horizontal_flip: pairs: \"2\", expected pairs of points as 0-1,2-4" },

@@ -1,24 +1,8 @@
 /* Transforms: values against the formula, descriptions of fields along the chain, sentences for what does not fit. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <math.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-
-static int setup(void **state)
-{
-    (void)state;
-    ctx = grd_open(NULL);
-    return ctx ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return 0;
-}
 
 /* 2 samples of u8 [3,7,7] (all 256 values, a size that no block divides), or the same numbers in another dtype. */
 static grd_dataset *pictures(grd_dtype dtype, double lo, double hi)

@@ -1,13 +1,10 @@
 /* Samples of different sizes: made, stacked with padding, bucketed; samplers; samples that are left out; transforms that learn and
  * those of whole batches. */
-#include "helper_data.h"
+#include "helper_setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static grd_ctx *ctx;
-static counter memory;
 
 /* ---- a source: text i32 [T], picture u8 [1,H,W], label ---- */
 
@@ -67,20 +64,9 @@ static void rag_name(const void *state, int64_t i, char *text, size_t size)
 static const grd_source rag = { .name = "rag", .doc = "test", .open = rag_open, .length = rag_length, .fields = rag_fields,
                                 .get = rag_get, .name_of = rag_name };
 
-static int setup(void **state)
+static int setup_rag(void **state)
 {
-    (void)state;
-    memory = (counter){ 0 };
-    grd_allocator a = counting(&memory);
-    ctx = grd_open(&(grd_opts){ .allocator = &a });
-    return ctx && grd_source_register(ctx, &rag) == GRD_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    grd_close(ctx);
-    return memory.live == 0 ? 0 : -1;
+    return setup(state) || grd_source_register(ctx, &rag) != GRD_OK;
 }
 
 static grd_dataset *rags(void)
@@ -413,7 +399,7 @@ static void whole_batches_are_changed_once_they_are_full(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_rag, teardown)
     const struct CMUnitTest tests[] = {
         TEST(shorter_samples_are_filled_up_and_lengths_are_told),
         TEST(lengths_are_rounded_up_to_a_multiple),

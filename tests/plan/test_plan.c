@@ -1,5 +1,5 @@
-/* What plans promise: gradients, the same bits with and without reuse and fusion within bounds, memory as printed, accumulation, freezing, running
- * statistics, determinism, no allocation while running. */
+/* What plans promise: gradients, the same bits with and without reuse and fusion within bounds, memory as printed, accumulation,
+ * freezing, running statistics, determinism, no allocation while running. */
 #include <gradus/nn.h>
 #include <gradus/ops.h>
 #include <gradus/plan.h>
@@ -81,7 +81,8 @@ static grd_plan *plan_of(net *t, int n, bool train, unsigned flags)
 
 static double run_plan(net *t, grd_plan *p, int first, bool accumulate)
 {
-    grd_run run = { .input = { t->image + first * 432, t->label + first }, .row = (uint64_t)first, .accumulate = accumulate, .no_commit = true };
+    grd_run run = { .input = { t->image + first * 432, t->label + first }, .row = (uint64_t)first,
+                    .accumulate = accumulate, .no_commit = true };
     if (grd_plan_run(p, &run) != GRD_OK)
         fail_msg("%s", grd_error(t->ctx));
     double sum, weight;

@@ -61,7 +61,8 @@ static grd_var transformer(grd_graph *g)
     grd_var x = grd_input(g, "x", GRD_I32, 2, (int64_t[]){ GRD_VARIES, TOKENS });
     grd_var h = grd_embedding(x, &(grd_embedding_opts){ .num = WORDS, .dim = 32 });
     for (int i = 0; i < 4; i++) {
-        grd_var a = grd_attention_qkv(linear(grd_layernorm(h, NULL), 96), (grd_var){ 0 }, &(grd_attention_opts){ .heads = 4, .causal = true });
+        grd_var a = grd_attention_qkv(linear(grd_layernorm(h, NULL), 96), (grd_var){ 0 },
+                                      &(grd_attention_opts){ .heads = 4, .causal = true });
         h = grd_add(h, grd_dropout(linear(a, 32), 0.1));
         h = grd_add(h, linear(grd_gelu(linear(grd_layernorm(h, NULL), 128), NULL), 32));
     }
@@ -269,8 +270,8 @@ static void what_does_not_lower_the_peak_is_not_made_again(void **state)
     grd_close(t.ctx);
 }
 
-static const char *const dear[] = { "conv2d", "conv_transpose2d", "linear", "linear_act", "conv2d_act", "matmul", "attention", "attention_qkv",
-                                    "lstm", NULL };
+static const char *const dear[] = { "conv2d", "conv_transpose2d", "linear", "linear_act", "conv2d_act", "matmul", "attention",
+                                    "attention_qkv", "lstm", NULL };
 
 static bool listed(const char *const *list, const char *name)
 {

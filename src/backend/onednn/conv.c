@@ -1,6 +1,7 @@
-/* conv2d, conv2d_act and conv_transpose2d. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and chooses the
- * weights' anew. Weights in groups have one dimension more for oneDNN than for us, transposed ones another order, those of Winograd a
- * form only it knows: they stay plain outside and are reordered inside the step. Each direction runs by Winograd if the rule and oneDNN say so, else directly. */
+/* conv2d, conv2d_act and conv_transpose2d. oneDNN chooses the layouts of forward (format any); backward keeps those of x and y and
+ * chooses the weights' anew. Weights in groups have one dimension more for oneDNN than for us, transposed ones another order, those
+ * of Winograd a form only it knows: they stay plain outside and are reordered inside the step. Each direction runs by Winograd if
+ * the rule and oneDNN say so, else directly. */
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/planes.h"
 #include "backend/onednn/program.h"

@@ -80,7 +80,8 @@ const grd_op GRD_ROW(accuracy) = {
     .name = "accuracy",
     .doc = "How often the largest output is the label's.\n"
            "sum = number of hits, weight = number of labels that are not ignore_index\n"
-           "logits [N,C] or [N,C,...] (classes elsewhere: axis), labels [N] or [N,...] (i32). Of equal outputs the first is the largest; a NaN among\n"
+           "logits [N,C] or [N,C,...] (classes elsewhere: axis), labels [N] or [N,...] (i32). "
+           "Of equal outputs the first is the largest; a NaN among\n"
            "them, or a label that is no class, is a miss. With one output ([N] or C = 1) the class is 1 from `threshold`\n"
            "on, as the value is: no sigmoid is applied. No gradient.",
     .n_in = 2,
