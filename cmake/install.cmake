@@ -33,10 +33,6 @@ set(pc_dnnl "")
 if(GRADUS_DNNL)
     set(pc_dnnl "-ldnnl ")
 endif()
-set(pc_curl "")
-if(GRADUS_CURL_LIB)
-    set(pc_curl "-lcurl ") # by its plain name: what libcurl.a would need of its own is in no package we ask for
-endif()
 # The prefix is relative to the file itself, so that `cmake --install build --prefix DIR` is right for any DIR.
 file(RELATIVE_PATH pc_up "/p/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/p")
 configure_file(cmake/gradus.pc.in gradus.pc @ONLY)

@@ -1,17 +1,29 @@
-/* One GET with libcurl. */
+/* One GET with libcurl, which is loaded when the first byte is asked for: with the some 25 libraries behind it, it would more than
+ * double the time that every other start takes. */
 #include "data/fetch.h"
 
 #ifdef GRD_HAVE_CURL
 
 #include <curl/curl.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+typedef struct curl_calls { /* as curl.h declares them */
+    __typeof__(curl_easy_init) *init;
+    __typeof__(curl_easy_setopt) *setopt;
+    __typeof__(curl_easy_getinfo) *getinfo;
+    __typeof__(curl_easy_perform) *perform;
+    __typeof__(curl_easy_cleanup) *cleanup;
+    __typeof__(curl_easy_strerror) *strerror;
+} curl_calls;
+
 typedef struct transfer {
     grd_part *part;
+    curl_calls call;
     CURL *curl;
     const volatile int *stop;
     int64_t first, total;    /* of Content-Range: bytes FIRST-LAST/TOTAL; -1: not there */
@@ -19,6 +31,29 @@ typedef struct transfer {
     bool refused;            /* by us, with a message */
     char error[CURL_ERROR_SIZE];
 } transfer;
+
+/* ---- the library ---- */
+
+static bool find(void *library, const char *name, void *call)
+{
+    void *found = dlsym(library, name);
+    memcpy(call, &found, sizeof found); /* ISO C has no cast from an object's address to a function's */
+    return found != NULL;
+}
+
+/* It stays loaded until the process ends: it has state and threads of its own. */
+static bool load(curl_calls *c, grd_host *host)
+{
+    void *library = dlopen(GRD_CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    const bool good = library && find(library, "curl_easy_init", &c->init) && find(library, "curl_easy_setopt", &c->setopt) &&
+                      find(library, "curl_easy_getinfo", &c->getinfo) && find(library, "curl_easy_perform", &c->perform) &&
+                      find(library, "curl_easy_cleanup", &c->cleanup) && find(library, "curl_easy_strerror", &c->strerror);
+    if (!good)
+        grd_fail(host, GRD_ERR_UNSUPPORTED, "libcurl cannot be loaded (%s): without it files come from a folder only", dlerror());
+    if (library)
+        dlclose(library);
+    return good;
+}
 
 /* ---- what the server says ---- */
 
@@ -51,7 +86,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *user)
 static long status_of(const transfer *t)
 {
     long status = 0;
-    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    t->call.getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
@@ -72,7 +107,7 @@ static bool begin(transfer *t)
     long code = status_of(t);
     curl_off_t length = -1;
     grd_part *part = t->part;
-    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    t->call.getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     int64_t total = code == 206 ? t->total : length;
     if (code != 200 && code != 206) {
         snprintf(text, sizeof text, "HTTP status %ld, expected 200", code);
@@ -118,7 +153,7 @@ static bool prepare(transfer *t, const char *url, int64_t timeout)
 {
     const char *schemes = strncasecmp(url, "https:", 6) == 0 ? "https" : "http,https"; /* never from https back to http */
     CURLcode bad = CURLE_OK;
-#define SET(option, value) bad = bad ? bad : curl_easy_setopt(t->curl, option, value)
+#define SET(option, value) bad = bad ? bad : t->call.setopt(t->curl, option, value)
     SET(CURLOPT_URL, url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_REDIR_PROTOCOLS_STR, schemes);
@@ -143,7 +178,7 @@ static bool prepare(transfer *t, const char *url, int64_t timeout)
         SET(CURLOPT_RANGE, range);
     }
 #undef SET
-    return !bad || refuse(t, curl_easy_strerror(bad));
+    return !bad || refuse(t, t->call.strerror(bad));
 }
 
 /* Whether it was the connection, not the answer, so that asking again may help. */
@@ -163,7 +198,7 @@ static grd_got judge(transfer *t, CURLcode code)
         return GRD_GOT_STOPPED;
     }
     if (code != CURLE_OK) {
-        grd_fail(host, GRD_ERR_IO, "%s", *t->error ? t->error : curl_easy_strerror(code));
+        grd_fail(host, GRD_ERR_IO, "%s", *t->error ? t->error : t->call.strerror(code));
         return broke(code) ? GRD_GOT_SOME : GRD_GOT_NOTHING;
     }
     if (!t->begun && past_end(t))
@@ -175,13 +210,18 @@ static grd_got judge(transfer *t, CURLcode code)
 
 grd_got grd_http_get(grd_part *part, const char *url, int64_t timeout, const volatile int *stop)
 {
-    transfer t = { .part = part, .curl = curl_easy_init(), .stop = stop, .first = -1, .total = -1 };
+    transfer t = { .part = part, .stop = stop, .first = -1, .total = -1 };
+    if (!load(&t.call, part->host)) {
+        part->failed = true; /* no mirror can help */
+        return GRD_GOT_NOTHING;
+    }
+    t.curl = t.call.init();
     if (!t.curl) {
         grd_fail(part->host, GRD_ERR_MEMORY, "libcurl does not start");
         return GRD_GOT_NOTHING;
     }
-    grd_got got = prepare(&t, url, timeout) ? judge(&t, curl_easy_perform(t.curl)) : GRD_GOT_NOTHING;
-    curl_easy_cleanup(t.curl);
+    grd_got got = prepare(&t, url, timeout) ? judge(&t, t.call.perform(t.curl)) : GRD_GOT_NOTHING;
+    t.call.cleanup(t.curl);
     return got;
 }
 
