@@ -1,4 +1,5 @@
 /* What the verbs print: with --json one object on stdout and nothing else, in the form the help promises. */
+#define _GNU_SOURCE
 #include "helper_cli.h"
 
 #include <jansson.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The JSON that a command prints; it must be one line. json_decref it. */
 static json_t *printed(const char *line)
@@ -210,6 +212,39 @@ static void what_is_not_a_terminal_gets_plain_lines(void **state)
     assert_string_equal(r.err, "");
 }
 
+/* What GNU's OpenMP read when it was loaded: each time the command is, so that the last one counts. */
+static void threads_wait_briefly_unless_told_otherwise(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *told, *expected;
+    } rows[] = {
+        { "train ok.yaml run.epochs=1 --quiet", NULL, "GOMP_SPINCOUNT = '3000'" },
+        { "train ok.yaml run.epochs=1 --quiet", "123", "GOMP_SPINCOUNT = '123'" },
+        { "train ok.yaml run.epochs=1 --quiet --threads 1", NULL, "GOMP_SPINCOUNT = '300000'" },
+        { "version", NULL, "GOMP_SPINCOUNT = '300000'" },
+    };
+    write_text("ok.yaml", small_config);
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        skip();
+    setenv("OMP_DISPLAY_ENV", "verbose", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].told)
+            setenv("GOMP_SPINCOUNT", rows[i].told, 1);
+        else
+            unsetenv("GOMP_SPINCOUNT");
+        const result r = gradus(rows[i].line);
+        assert_int_equal(r.code, 0);
+        const char *last = NULL;
+        for (const char *at = r.err; (at = strstr(at, "GOMP_SPINCOUNT")); at++)
+            last = at;
+        if (!last || strncmp(last, rows[i].expected, strlen(rows[i].expected)) != 0)
+            fail_msg("%s: found %.30s, expected %s", rows[i].line, last ? last : "nothing", rows[i].expected);
+    }
+    unsetenv("OMP_DISPLAY_ENV");
+    unsetenv("GOMP_SPINCOUNT");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(check_says_what_a_step_takes, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(help_is_there_for_everything, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(what_is_not_a_terminal_gets_plain_lines, enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(threads_wait_briefly_unless_told_otherwise, enter_folder, leave_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
