@@ -12,13 +12,13 @@
 #include <string.h>
 #include <strings.h>
 
-typedef struct curl_calls { /* as curl.h declares them */
-    __typeof__(curl_easy_init) *init;
-    __typeof__(curl_easy_setopt) *setopt;
-    __typeof__(curl_easy_getinfo) *getinfo;
-    __typeof__(curl_easy_perform) *perform;
-    __typeof__(curl_easy_cleanup) *cleanup;
-    __typeof__(curl_easy_strerror) *strerror;
+typedef struct curl_calls { /* curl_easy_NAME */
+    CURL *(*init)(void);
+    CURLcode (*setopt)(CURL *handle, CURLoption option, ...);
+    CURLcode (*getinfo)(CURL *handle, CURLINFO info, ...);
+    CURLcode (*perform)(CURL *handle);
+    void (*cleanup)(CURL *handle);
+    const char *(*strerror)(CURLcode code);
 } curl_calls;
 
 typedef struct transfer {
