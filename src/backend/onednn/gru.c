@@ -16,7 +16,7 @@ typedef struct gru_state {
     grd_onednn_state base;
     const grd_cpu_table *cpu;
     int64_t n, t, f, h;
-    int64_t gates, lds;       /* 3H; how far rows of them are apart */
+    int64_t gates, lds, ldh;  /* 3H; how far rows of them and of h are apart */
     bool lengths;
     int threads;
     int64_t pieces;
@@ -26,7 +26,8 @@ typedef struct gru_state {
 typedef struct gru_memory {
     float *s, *q;             /* [N,T,lds], [N,T,H] */
     float *panels;            /* of w_hh' [H,3H]; backward of w_hh [3H,H] */
-    float *u, *b;             /* w_hh h of one step [N,lds]; biases [4H]: r and z summed, b_in, b_hn */
+    float *before, *u;        /* h of the step before, side by side [N,ldh]; w_hh h [N,lds] */
+    float *b;                 /* biases [4H]: r and z summed, b_in, b_hn */
     float *ds, *du, *dh;      /* gradients of w_ih x [N,T,lds], of w_hh h (see gradient_row), of h [N,H] */
     float *first;             /* [N,lds]: of w_hh h at the first step */
     float *sums;              /* [3H] */
@@ -47,6 +48,7 @@ static int64_t cut_forward(const gru_state *s, float *scratch, float *save, gru_
 {
     grd_rnn_cut cut = { scratch, 0 };
     m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->h, s->gates));
+    m->before = grd_rnn_take(&cut, s->n * s->ldh);
     m->u = grd_rnn_take(&cut, s->n * s->lds);
     m->b = grd_rnn_take(&cut, 4 * s->h);
     m->zero = grd_rnn_take(&cut, s->h);
@@ -81,6 +83,17 @@ static void gather_biases(const gru_state *s, const grd_args *a, float *b)
     s->cpu->add_into(b + 3 * s->h, (const float *)a->in[B_HH] + 2 * s->h, s->h);
 }
 
+/* u = h_{t-1} w_hh'. In y the rows are a whole sequence apart, often on the same cache lines: they are brought together first. */
+static void recur(const job *j, int64_t t, int64_t n0, int64_t n1)
+{
+    const gru_state *s = j->s;
+    const float *y = (const float *)(const void *)j->args->out[Y];
+    for (int64_t n = n0; n < n1; n++)
+        memcpy(j->m.before + n * s->ldh, y + (n * s->t + t - 1) * s->h, sizeof *y * (size_t)s->h);
+    s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->gates, s->h, s->ldh, s->lds, s->h, j->m.before + n0 * s->ldh, j->m.panels,
+                                            j->m.u + n0 * s->lds, false });
+}
+
 static void forward_rows(void *ctx, int64_t begin, int64_t end)
 {
     const job *j = ctx;
@@ -92,8 +105,7 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
     memset(j->m.u + n0 * s->lds, 0, sizeof *y * (size_t)((n1 - n0) * s->lds)); /* h before the first step is zero */
     for (int64_t t = 0; t < s->t; t++) {
         if (t)
-            s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->gates, s->h, s->t * s->h, s->lds, s->h, y + (n0 * s->t + t - 1) * s->h,
-                                                    j->m.panels, j->m.u + n0 * s->lds, false });
+            recur(j, t, n0, n1);
         for (int64_t n = n0; n < n1; n++) {
             const int64_t at = n * s->t + t, length = grd_rnn_length(j->args, n, s->t);
             float *h = y + at * s->h;
@@ -245,6 +257,7 @@ GRD_PREPARE(grd_onednn_gru)
     *s = (gru_state){ .base = { drop }, .cpu = grd_cpu(), .n = in[X].dim[0], .t = in[X].dim[1], .f = in[X].dim[2],
                       .h = in[W_HH].dim[1], .gates = in[W_HH].dim[0], .lengths = node->n_in > GRD_RNN_LENGTHS };
     s->lds = grd_rnn_apart(s->gates);
+    s->ldh = grd_rnn_apart(s->h);
     s->threads = grd_gemm_threads(env->threads, (double)(s->n * s->t) * (double)s->gates * (double)(s->f + s->h));
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
