@@ -228,6 +228,7 @@ static void threads_wait_briefly_unless_told_otherwise(void **state)
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
         skip();
     setenv("OMP_DISPLAY_ENV", "verbose", 1);
+    unsetenv("OMP_WAIT_POLICY");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].told)
             setenv("GOMP_SPINCOUNT", rows[i].told, 1);
