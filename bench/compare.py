@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times Gradus beside PyTorch (and KANN), in turn on the same machine, and writes docs/performance.md. `make bench` calls it.
 
-For each workload, number of threads and instruction set: a short slice of steps of each program, again and again in the same
-order; of each round the ratio of their medians; of the ratios the median. So what else the machine does meets all of them
+For each workload and instruction set: a short slice of steps of each program with each number of threads, again and again in
+the same order; of each round the ratio of their medians; of the ratios the median. So what else the machine does meets all of them
 alike. A PyTorch process stays alive between its slices; Gradus starts anew for each."""
 import argparse
 import hashlib
@@ -204,13 +204,30 @@ class Bench:
                     slices[peer].append(took)
         return slices
 
-    def measure(self, name, isa, threads):
-        programs = self.programs(name, isa, threads)
+    def measure(self, name, isa):
+        """A row for each number of threads; all of them take turns, so that what a thread gains is a ratio of neighbours too."""
+        counts = self.options.threads
+        programs = {}
         try:
+            for threads in counts:
+                programs |= {(threads, peer): program for peer, program in self.programs(name, isa, threads).items()}
             slices = self.rounds(programs)
         finally:
             for program in programs.values():
                 program.close()
+        rows = []
+        for threads in counts:
+            of_these = ({peer: found[t, peer] for t, peer in found if t == threads} for found in (programs, slices))
+            rows.append(self.row(name, isa, threads, *of_these))
+        one = next((r for r in rows if r["threads"] == 1), None)
+        for row in rows:
+            if one and row is not one:
+                row["gain"] = median_ratio(slices[1, "ours"], slices[row["threads"], "ours"])
+                if "better" in one and "better" in row:
+                    row["torch_gain"] = median_ratio(slices[1, one["better"]], slices[row["threads"], row["better"]])
+        return rows
+
+    def row(self, name, isa, threads, programs, slices):
         row = {"name": name, "isa": isa, "threads": threads}
         for peer, took in slices.items():
             row[peer] = statistics.median(s["median_ms"] for s in took)
@@ -290,12 +307,10 @@ def summary(rows):
     if ratios:
         mean = math.exp(statistics.fmean(math.log(r) for r in ratios))
         text.append(f"Geometric mean of the ratios without `tiny`: {mean:.2f}.")
-    for name in WORKLOADS:
-        one, two = ([r for r in rows if r["name"] == name and r["threads"] == t] for t in (1, 2))
-        if one and two and "eager" in one[0] and "eager" in two[0]:
-            best = [min(r[p] for p in ("eager", "compile") if p in r) for r in (one[0], two[0])]
-            gain = one[0]["ours"] / two[0]["ours"]
-            text.append(f"{name}: 2 threads are {gain:.2f} times as fast as 1, in PyTorch {best[0] / best[1]:.2f}.")
+    for row in rows:
+        if "torch_gain" in row:
+            text.append(f"{row['name']}: {row['threads']} threads are {row['gain']:.2f} times as fast as 1, "
+                        f"in PyTorch {row['torch_gain']:.2f}.")
     return text
 
 
@@ -403,14 +418,16 @@ def main():
             say(f"{name} is left out: there is no bench/{name}.yaml")
     rows, curves = [], {}
     for isa in options.isa:
-        for threads in options.threads:
-            for name in known:
-                try:
-                    rows.append(bench.measure(name, isa, threads))
-                except RuntimeError as error:
-                    say(f"{name} is left out: {error}")
-                    continue
-                say(f"{isa:5} " + table_lines(rows[-1:])[-1])
+        for name in known:
+            try:
+                measured = bench.measure(name, isa)
+            except RuntimeError as error:
+                say(f"{name} is left out: {error}")
+                continue
+            rows += measured
+            for row in measured:
+                say(f"{isa:5} " + table_lines([row])[-1])
+    rows.sort(key=lambda row: row["threads"])
     if not options.no_scaling:
         for name in (n for n in SCALING if n in known):
             curves[name] = bench.scaling(name, options.isa[0], options.threads[-1], SCALING[name])
