@@ -54,14 +54,15 @@ static void many_first_words_are_those_of_single_calls(void **state)
 
 enum { DEEP = 37, FIRST = 5, APART = 3 };
 
-/* B [k,n] lies turned, or its rows apart, in rows FIRST on of panels that are DEEP deep. */
-static void one_panel_product(const grd_cpu_table *cpu, int64_t m, int64_t n, bool turned, bool add)
+/* B [k,n] lies turned, or its rows apart, in rows FIRST on of panels that are DEEP deep; A [m,k] turned, or not. */
+static void one_panel_product(const grd_cpu_table *cpu, int64_t m, int64_t n, bool turned, bool add, bool turned_a)
 {
-    const int64_t k = DEEP, rest = DEEP - FIRST, lda = k + APART, ldc = n + APART, row = turned ? 1 : n + APART,
+    const int64_t k = DEEP, rest = DEEP - FIRST, lda = (turned_a ? m : k) + APART, ldc = n + APART, row = turned ? 1 : n + APART,
                   col = turned ? k + APART : 1;
-    float *a = malloc(sizeof *a * (size_t)(m * lda)), *b = malloc(sizeof *b * (size_t)((k + APART) * (n + APART)));
+    const int64_t row_a = turned_a ? 1 : lda, col_a = turned_a ? lda : 1;
+    float *a = malloc(sizeof *a * (size_t)((m + k) * lda)), *b = malloc(sizeof *b * (size_t)((k + APART) * (n + APART)));
     float *c = malloc(sizeof *c * (size_t)(m * ldc)), *panels = malloc(sizeof *panels * (size_t)cpu->panel_floats(k, n));
-    for (int64_t i = 0; i < m * lda; i++)
+    for (int64_t i = 0; i < (m + k) * lda; i++)
         a[i] = (float)draw(0, i);
     for (int64_t i = 0; i < (k + APART) * (n + APART); i++)
         b[i] = (float)draw(1, i);
@@ -69,13 +70,16 @@ static void one_panel_product(const grd_cpu_table *cpu, int64_t m, int64_t n, bo
         c[i] = (float)draw(2, i);
     cpu->panel_pack(b, row, col, 0, FIRST, n, k, panels);
     cpu->panel_pack(b + FIRST * row, row, col, FIRST, rest, n, k, panels);
-    for (int64_t used = k; used >= FIRST; used -= rest) { /* all rows of B, then the first ones alone */
-        cpu->panel_product(&(grd_panel_job){ m, n, used, lda, ldc, k, a, panels, c, add });
+    static const struct range { int64_t first, rows; } ranges[] = { { 0, DEEP }, { 0, FIRST }, { FIRST, DEEP - FIRST } };
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        const int64_t first = ranges[r].first, used = ranges[r].rows;
+        cpu->panel_product(&(grd_panel_job){ .m = m, .n = n, .k = used, .lda = lda, .ldc = ldc, .deep = k, .a = a, .panels = panels,
+                                             .c = c, .add = add, .turned = turned_a, .first = first });
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < ldc; j++) {
                 double sum = add || j >= n ? draw(2, i * ldc + j) : 0;
                 for (int64_t q = 0; q < used && j < n; q++)
-                    sum += (double)a[i * lda + q] * (double)b[q * row + j * col];
+                    sum += (double)a[i * row_a + q * col_a] * (double)b[(first + q) * row + j * col];
                 if (!near((double)c[i * ldc + j], sum, 1e-5))
                     fail_msg("%d x %d, %d deep, element %d, %d: %g, expected %g", (int)m, (int)n, (int)used, (int)i, (int)j,
                              (double)c[i * ldc + j], sum);
@@ -96,8 +100,30 @@ static void products_by_panels_are_products_and_touch_nothing_else(void **state)
         const grd_cpu_table *cpu = grd_cpu_level(level);
         for (size_t i = 0; cpu && i < sizeof rows / sizeof *rows; i++)
             for (size_t k = 0; k < sizeof cols / sizeof *cols; k++)
-                for (int how = 0; how < 4; how++)
-                    one_panel_product(cpu, rows[i], cols[k], how & 1, how & 2);
+                for (int how = 0; how < 8; how++)
+                    one_panel_product(cpu, rows[i], cols[k], how & 1, how & 2, how & 4);
+    }
+}
+
+/* ---- softmax ---- */
+
+/* One that is overlooked would be exp(1000). */
+static void softmax_sees_the_largest_wherever_it_is(void **state)
+{
+    (void)state;
+    enum { LONGEST = 70 };
+    for (int level = 0; level < LEVELS; level++) {
+        const grd_cpu_table *cpu = grd_cpu_level(level);
+        for (int64_t n = 1; cpu && n <= LONGEST; n++)
+            for (int64_t at = 0; at < n; at++) {
+                float x[LONGEST], y[LONGEST];
+                for (int64_t i = 0; i < n; i++)
+                    x[i] = i == at ? 1000 : -1;
+                cpu->softmax(y, x, n, false);
+                for (int64_t i = 0; i < n; i++)
+                    if (y[i] != (float)(i == at))
+                        fail_msg("%d numbers, the largest is %d: element %d became %g", (int)n, (int)at, (int)i, (double)y[i]);
+            }
     }
 }
 
@@ -471,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_first_words_are_those_of_single_calls),
         cmocka_unit_test(products_by_panels_are_products_and_touch_nothing_else),
+        cmocka_unit_test(softmax_sees_the_largest_wherever_it_is),
         cmocka_unit_test(adam_steps_agree_with_the_formula),     cmocka_unit_test(sgd_steps_agree_with_the_formula),
         cmocka_unit_test(pieces_give_the_bits_of_the_whole),     cmocka_unit_test(sums_of_squares_agree),
         cmocka_unit_test(activations_and_their_gradients_agree), cmocka_unit_test(bias_gradient_without_activation),

@@ -10,21 +10,33 @@ static inline int64_t visible(const grd_attend_job *j, int64_t r)
     return seen < 0 ? 0 : seen > j->keys ? j->keys : seen;
 }
 
+/* Numbers are done 16 at a time, beyond the n that count too: no loop over the rest. */
+static inline int64_t whole(int64_t n) { return (n + GRD_VLANES - 1) / GRD_VLANES * GRD_VLANES; }
+
+/* 0 from s[n] on: to the last key, and as far as numbers were done. */
+static inline void clear_rest(const grd_attend_job *j, float *s, int64_t n)
+{
+    const int64_t end = whole(n) > j->keys ? whole(n) : j->keys;
+    memset(s + n, 0, sizeof *s * (size_t)(end - n));
+}
+
 /* Scores become exp(score - most), `most` the largest seen so far; what was summed before is scaled to the new one. */
 void GRD_KERNEL(attend_scores)(const grd_attend_job *j)
 {
     for (int64_t r = 0; r < j->rows; r++) {
         const int64_t n = visible(j, r);
         float *s = j->s + r * j->ld, *y = j->y + r * j->ldy;
-        memset(s + n, 0, sizeof *s * (size_t)(j->keys - n));
-        if (!n)
+        if (!n) {
+            clear_rest(j, s, n);
             continue;
+        }
         const float top = j->scale * vmath_largest(s, n), most = top > j->most[r] ? top : j->most[r], scale = j->scale;
         GRD_VECTOR_LOOP
-        for (int64_t k = 0; k < n; k++)
+        for (int64_t k = 0; k < whole(n); k++)
             s[k] = vmath_exp(scale * s[k] - most);
+        clear_rest(j, s, n);
         float sum;
-        GRD_LANE_SUM(sum, n, k, s[k]);
+        GRD_LANE_SUM(sum, whole(n), k, s[k]);
         const float keep = j->first ? 0 : vmath_exp(j->most[r] - most);
         for (int64_t k = 0; !j->first && k < j->dv; k++)
             y[k] *= keep;
@@ -55,13 +67,13 @@ void GRD_KERNEL(attend_gradient)(const grd_attend_job *j, const float *total, co
         float *s = j->s + r * j->ld, *ds = tile + r * j->ld;
         const float shift = total[r], mean = e[r], scale = j->scale;
         GRD_VECTOR_LOOP
-        for (int64_t k = 0; k < n; k++) {
+        for (int64_t k = 0; k < whole(n); k++) {
             const float p = vmath_exp(scale * s[k] - shift);
             s[k] = p;
             ds[k] = scale * p * (ds[k] - mean);
         }
-        memset(s + n, 0, sizeof *s * (size_t)(j->keys - n));
-        memset(ds + n, 0, sizeof *ds * (size_t)(j->keys - n));
+        clear_rest(j, s, n);
+        clear_rest(j, ds, n);
     }
 }
 

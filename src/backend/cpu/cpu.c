@@ -74,6 +74,8 @@ static const struct {
     { "softmax", grd_cpu_softmax },
     { "log_softmax", grd_cpu_softmax },
     { "cross_entropy", grd_cpu_cross_entropy },
+    { "attention", grd_cpu_attention },
+    { "attention_qkv", grd_cpu_attention },
     { "embedding", grd_cpu_embedding },
     { "conv2d", grd_cpu_winograd },
     { "conv2d_act", grd_cpu_winograd },

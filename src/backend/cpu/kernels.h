@@ -106,7 +106,7 @@ typedef struct grd_class_job {
 /* A tile of attention scores, rows queries x keys, before scaling. Query r sees the first `seen` keys of the tile (it may be
  * less than 0 or more than there are), r more if causal. */
 typedef struct grd_attend_job {
-    float *s;              /* scores, rows ld apart */
+    float *s;              /* scores, rows ld apart, with room for a multiple of 16 keys */
     float *y;              /* [rows,dv], rows ldy apart: sums of values so far */
     float *most, *sum;     /* [rows]: largest score so far, sum of exp(score - most) */
     int64_t rows, keys, ld, ldy, dv, seen;
@@ -114,12 +114,14 @@ typedef struct grd_attend_job {
     bool causal, first;    /* first: nothing was summed before */
 } grd_attend_job;
 
-/* C [m,n] = A [m,k] B, or added to it; rows lda and ldc apart. panels: B by panel_pack, `deep` rows of which the first k count. */
+/* C [m,n] = A [m,k] B, or added to it; rows lda and ldc apart. panels: by panel_pack, `deep` rows, of which B is the k from `first`
+ * on. turned: A lies as [k,m]. */
 typedef struct grd_panel_job {
     int64_t m, n, k, lda, ldc, deep;
     const float *a, *panels;
     float *c;
-    bool add;
+    bool add, turned;
+    int64_t first;
 } grd_panel_job;
 
 /* Resizing bytes along one axis: new pixel i is the sum of w[k n + i] old ones from first[i] on, k < taps, 1 being 1 << shift. */

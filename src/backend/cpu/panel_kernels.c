@@ -19,6 +19,7 @@ enum { LANES = 8, ROWS = 6, WIDE = 1 };
 typedef grd_v8 any_v;
 typedef float V __attribute__((vector_size(32)));
 #endif
+typedef float V8 __attribute__((vector_size(32)));
 enum { COLS = WIDE * LANES };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -29,21 +30,57 @@ int64_t GRD_KERNEL(panel_floats)(int64_t k, int64_t n)
     return (n + COLS - 1) / COLS * COLS * k;
 }
 
+/* 8 x 8 numbers whose rows lie `ld` apart, turned, into rows of a panel. */
+INLINE void turn(const float *b, int64_t ld, float *to)
+{
+    V8 r[8], s[8];
+    UNROLL for (int i = 0; i < 8; i++)
+        r[i] = (V8)*(const grd_v8 *)(b + i * ld);
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4)
+        UNROLL for (int h = 0; h < 2; h++) {
+            r[i + 2 * h] = __builtin_shufflevector(s[i + h], s[i + h + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            r[i + 2 * h + 1] = __builtin_shufflevector(s[i + h], s[i + h + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    UNROLL for (int i = 0; i < 4; i++) {
+        *(grd_v8 *)(to + i * COLS) = (grd_v8)__builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(grd_v8 *)(to + (i + 4) * COLS) = (grd_v8)__builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+/* One panel from row q of B on. */
+static void pack_columns(const float *b, int64_t row, int64_t col, int64_t q, int64_t k, int64_t cols, float *to)
+{
+    for (; q < k; q++) {
+        for (int64_t c = 0; c < cols; c++)
+            to[q * COLS + c] = b[q * row + c * col];
+        memset(to + q * COLS + cols, 0, sizeof *to * (size_t)(COLS - cols));
+    }
+}
+
 void GRD_KERNEL(panel_pack)(const float *b, int64_t row, int64_t col, int64_t first, int64_t k, int64_t n, int64_t deep, float *panels)
 {
-    for (int64_t j = 0; j < n; j += COLS) {
+    for (int64_t j = 0; j < n; j += COLS, b += COLS * col) {
         float *to = panels + j * deep + first * COLS;
-        const int64_t cols = n - j < COLS ? n - j : COLS;
-        for (int64_t q = 0; q < k; q++, to += COLS) {
-            for (int64_t c = 0; c < cols; c++)
-                to[c] = b[q * row + (j + c) * col];
-            memset(to + cols, 0, sizeof *to * (size_t)(COLS - cols));
+        int64_t q = 0;
+        if (n - j < COLS) {
+            pack_columns(b, row, col, q, k, n - j, to);
+            continue;
         }
+        for (; col == 1 && q < k; q++)
+            memcpy(to + q * COLS, b + q * row, sizeof *to * COLS);
+        for (; row == 1 && q + 8 <= k; q += 8)
+            for (int64_t c = 0; c < COLS; c += 8)
+                turn(b + q + c * col, col, to + q * COLS + c);
+        pack_columns(b, row, col, q, k, COLS, to);
     }
 }
 
 /* `rows` rows of one panel; sums start from c if they are added to it. */
-INLINE void block(const int rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)
+INLINE void block(const int rows, const bool turned, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)
 {
     V sum[ROWS][WIDE];
     UNROLL for (int r = 0; r < rows; r++)
@@ -52,7 +89,7 @@ INLINE void block(const int rows, const grd_panel_job *job, const float *a, cons
     for (int64_t q = 0; q < job->k; q++, panel += COLS)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int w = 0; w < WIDE; w++)
-                sum[r][w] += a[r * job->lda + q] * (V)*(const any_v *)(panel + w * LANES);
+                sum[r][w] += a[turned ? q * job->lda + r : r * job->lda + q] * (V)*(const any_v *)(panel + w * LANES);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int w = 0; w < WIDE; w++)
             *(any_v *)(c + r * ldc + w * LANES) = (any_v)sum[r][w];
@@ -61,7 +98,13 @@ INLINE void block(const int rows, const grd_panel_job *job, const float *a, cons
 static void rows_of_panel(int64_t rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)
 {
     switch (rows) {
-#define CASE(n) case n: block(n, job, a, panel, c, ldc); break;
+#define CASE(n)                                       \
+    case n:                                           \
+        if (job->turned)                              \
+            block(n, true, job, a, panel, c, ldc);    \
+        else                                          \
+            block(n, false, job, a, panel, c, ldc);   \
+        break;
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #ifdef GRD_ISA_avx512
     CASE(7) CASE(8)
@@ -90,7 +133,7 @@ void GRD_KERNEL(panel_product)(const grd_panel_job *job)
     for (int64_t j = 0; j < job->n; j += COLS)
         for (int64_t b = 0; b < blocks; b++) {
             const int64_t i = job->m * b / blocks, rows = job->m * (b + 1) / blocks - i;
-            const float *a = job->a + i * job->lda, *panel = job->panels + j * job->deep;
+            const float *a = job->a + (job->turned ? i : i * job->lda), *panel = job->panels + j * job->deep + job->first * COLS;
             float *c = job->c + i * job->ldc + j;
             if (job->n - j < COLS)
                 narrow(rows, job, a, panel, c, job->n - j);

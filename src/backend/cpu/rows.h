@@ -19,6 +19,7 @@ GRD_CPU_PREPARE(grd_cpu_concat);
 GRD_CPU_PREPARE(grd_cpu_winograd);      /* conv2d, conv2d_act */
 GRD_CPU_PREPARE(grd_cpu_upconv);        /* conv_transpose2d, 2x2 at stride 2 */
 GRD_CPU_PREPARE(grd_cpu_layernorm);
+GRD_CPU_PREPARE(grd_cpu_attention);     /* attention, attention_qkv */
 GRD_CPU_PREPARE(grd_cpu_softmax);       /* softmax, log_softmax */
 GRD_CPU_PREPARE(grd_cpu_cross_entropy);
 GRD_CPU_PREPARE(grd_cpu_embedding);

@@ -4,6 +4,8 @@
 #ifndef GRD_BACKEND_CPU_VMATH_H
 #define GRD_BACKEND_CPU_VMATH_H
 
+#include "backend/cpu/vectors.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -124,21 +126,35 @@ static inline float vmath_normal(float x, float *density)
 
 enum { GRD_VLANES = 16 };
 
+/* lane by lane the larger, b where a is NaN (vectors of grd_v8) */
+#define GRD_LARGER(a, b) ((grd_v8)(((grd_i8)(a) & ((a) > (b))) | ((grd_i8)(b) & ~((a) > (b)))))
+
 /* -infinity if n is 0 or all are NaN; NaN is not seen */
 static inline float vmath_largest(const float *x, int64_t n)
 {
-    float lane[GRD_VLANES];
-    for (int k = 0; k < GRD_VLANES; k++)
-        lane[k] = -INFINITY;
-    int64_t i = 0;
-    for (; i + GRD_VLANES <= n; i += GRD_VLANES)
-        for (int k = 0; k < GRD_VLANES; k++)
-            lane[k] = vmath_select(x[i + k] > lane[k], x[i + k], lane[k]);
-    for (int k = 0; k < GRD_VLANES && i < n; i++, k++)
-        lane[k] = x[i] > lane[k] ? x[i] : lane[k];
-    for (int k = 1; k < GRD_VLANES; k++)
-        lane[0] = lane[k] > lane[0] ? lane[k] : lane[0];
-    return lane[0];
+    float most = -INFINITY;
+    if (n < 8) {
+        for (int64_t i = 0; i < n; i++)
+            most = x[i] > most ? x[i] : most;
+        return most;
+    }
+    grd_v8 lane = { 0 };
+    lane += most;
+    grd_v8 other = lane;
+    for (int64_t i = 0; i + 16 <= n; i += 16) {
+        const grd_v8 first = *(const grd_v8 *)(x + i), second = *(const grd_v8 *)(x + i + 8);
+        lane = GRD_LARGER(first, lane);
+        other = GRD_LARGER(second, other);
+    }
+    const grd_v8 before_last = *(const grd_v8 *)(x + (n < 16 ? 0 : n - 16)), last = *(const grd_v8 *)(x + n - 8);
+    lane = GRD_LARGER(before_last, lane); /* some of them once more */
+    other = GRD_LARGER(last, other);
+    lane = GRD_LARGER(lane, other);
+    other = __builtin_shufflevector(lane, lane, 4, 5, 6, 7, 0, 1, 2, 3);
+    lane = GRD_LARGER(lane, other);
+    other = __builtin_shufflevector(lane, lane, 2, 3, 0, 1, 6, 7, 4, 5);
+    lane = GRD_LARGER(lane, other);
+    return lane[0] > lane[1] ? lane[0] : lane[1];
 }
 
 /* sum of an expression in i over 0..n-1, as float */

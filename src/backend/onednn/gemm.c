@@ -9,11 +9,6 @@ void grd_gemm_whole(const grd_gemm *g)
     dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, 1.0f, g->a, g->lda, g->b, g->ldb, 0.0f, g->c, g->ldc);
 }
 
-void grd_gemm_add(const grd_gemm *g)
-{
-    dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, 1.0f, g->a, g->lda, g->b, g->ldb, 1.0f, g->c, g->ldc);
-}
-
 void grd_gemm_piece(const grd_gemm *g, int64_t begin, int64_t end)
 {
     grd_gemm part = *g;

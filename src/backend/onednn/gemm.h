@@ -18,8 +18,6 @@ enum { GRD_GEMM_GRAIN = 16 }; /* rows or columns: a piece is not smaller */
 
 /* All of it. Called from a piece: on this thread; called from outside: oneDNN may use the threads it finds worth while. */
 void grd_gemm_whole(const grd_gemm *g);
-/* The same, added to C. */
-void grd_gemm_add(const grd_gemm *g);
 /* Rows or columns begin..end-1 of C, whichever are more. */
 void grd_gemm_piece(const grd_gemm *g, int64_t begin, int64_t end);
 static inline bool grd_gemm_by_rows(const grd_gemm *g) { return g->m > g->n; }

@@ -37,37 +37,37 @@ typedef struct gru_memory {
 
 typedef struct job { const gru_state *s; const grd_args *args; gru_memory m; } job;
 
-static void cut_save(const gru_state *s, grd_rnn_cut *cut, gru_memory *m)
+static void cut_save(const gru_state *s, grd_cut *cut, gru_memory *m)
 {
-    m->s = grd_rnn_take(cut, s->n * s->t * s->lds);
-    m->q = grd_rnn_take(cut, s->n * s->t * s->h);
+    m->s = grd_take(cut, s->n * s->t * s->lds);
+    m->q = grd_take(cut, s->n * s->t * s->h);
 }
 
 /* A plan without backward gives no save: its part then lies behind the others. Returns the floats of scratch. */
 static int64_t cut_forward(const gru_state *s, float *scratch, float *save, gru_memory *m)
 {
-    grd_rnn_cut cut = { scratch, 0 };
-    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->h, s->gates));
-    m->before = grd_rnn_take(&cut, s->n * s->ldh);
-    m->u = grd_rnn_take(&cut, s->n * s->lds);
-    m->b = grd_rnn_take(&cut, 4 * s->h);
-    m->zero = grd_rnn_take(&cut, s->h);
-    cut_save(s, save ? &(grd_rnn_cut){ save, 0 } : &cut, m);
+    grd_cut cut = { scratch, 0 };
+    m->panels = grd_take(&cut, s->cpu->panel_floats(s->h, s->gates));
+    m->before = grd_take(&cut, s->n * s->ldh);
+    m->u = grd_take(&cut, s->n * s->lds);
+    m->b = grd_take(&cut, 4 * s->h);
+    m->zero = grd_take(&cut, s->h);
+    cut_save(s, save ? &(grd_cut){ save, 0 } : &cut, m);
     return cut.used;
 }
 
 static int64_t cut_backward(const gru_state *s, float *scratch, float *save, gru_memory *m)
 {
-    grd_rnn_cut cut = { scratch, 0 };
-    cut_save(s, &(grd_rnn_cut){ save, 0 }, m);
-    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->gates, s->h));
-    m->ds = grd_rnn_take(&cut, s->n * s->t * s->lds);
-    m->du = grd_rnn_take(&cut, s->n * s->t * s->lds);
-    m->first = grd_rnn_take(&cut, s->n * s->lds);
-    m->dh = grd_rnn_take(&cut, s->n * s->h);
-    m->sums = grd_rnn_take(&cut, s->gates);
-    m->zero = grd_rnn_take(&cut, s->h);
-    m->x = s->lengths ? grd_rnn_take(&cut, s->n * s->t * s->f) : NULL;
+    grd_cut cut = { scratch, 0 };
+    cut_save(s, &(grd_cut){ save, 0 }, m);
+    m->panels = grd_take(&cut, s->cpu->panel_floats(s->gates, s->h));
+    m->ds = grd_take(&cut, s->n * s->t * s->lds);
+    m->du = grd_take(&cut, s->n * s->t * s->lds);
+    m->first = grd_take(&cut, s->n * s->lds);
+    m->dh = grd_take(&cut, s->n * s->h);
+    m->sums = grd_take(&cut, s->gates);
+    m->zero = grd_take(&cut, s->h);
+    m->x = s->lengths ? grd_take(&cut, s->n * s->t * s->f) : NULL;
     return cut.used;
 }
 
@@ -90,8 +90,8 @@ static void recur(const job *j, int64_t t, int64_t n0, int64_t n1)
     const float *y = (const float *)(const void *)j->args->out[Y];
     for (int64_t n = n0; n < n1; n++)
         memcpy(j->m.before + n * s->ldh, y + (n * s->t + t - 1) * s->h, sizeof *y * (size_t)s->h);
-    s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->gates, s->h, s->ldh, s->lds, s->h, j->m.before + n0 * s->ldh, j->m.panels,
-                                            j->m.u + n0 * s->lds, false });
+    s->cpu->panel_product(&(grd_panel_job){ .m = n1 - n0, .n = s->gates, .k = s->h, .lda = s->ldh, .ldc = s->lds, .deep = s->h,
+                                            .a = j->m.before + n0 * s->ldh, .panels = j->m.panels, .c = j->m.u + n0 * s->lds });
 }
 
 static void forward_rows(void *ctx, int64_t begin, int64_t end)
@@ -175,8 +175,9 @@ static void backward_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t t = s->t - 1; t >= 0; t--) {
         gates_backward(j, t, n0, n1);
         if (t)
-            s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->h, s->gates, s->t * s->lds, s->h, s->gates, gradient_row(j, n0, t),
-                                                    j->m.panels, dh, true });
+            s->cpu->panel_product(&(grd_panel_job){ .m = n1 - n0, .n = s->h, .k = s->gates, .lda = s->t * s->lds, .ldc = s->h,
+                                                    .deep = s->gates, .a = gradient_row(j, n0, t), .panels = j->m.panels, .c = dh,
+                                                    .add = true });
     }
 }
 
@@ -262,7 +263,7 @@ GRD_PREPARE(grd_onednn_gru)
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
     gru_memory none;
-    grd_rnn_cut save = { NULL, 0 };
+    grd_cut save = { NULL, 0 };
     cut_save(s, &save, &none);
     impl->save = sizeof(float) * (size_t)save.used;
     const int64_t scratch = pass == GRD_FORWARD ? cut_forward(s, NULL, NULL, &none) : cut_backward(s, NULL, NULL, &none);

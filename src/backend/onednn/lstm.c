@@ -32,35 +32,35 @@ typedef struct lstm_memory {
 
 typedef struct job { const lstm_state *s; const grd_args *args; lstm_memory m; } job;
 
-static void cut_save(const lstm_state *s, grd_rnn_cut *cut, lstm_memory *m)
+static void cut_save(const lstm_state *s, grd_cut *cut, lstm_memory *m)
 {
-    m->xh = grd_rnn_take(cut, s->t * s->n * s->ldx);
-    m->z = grd_rnn_take(cut, s->t * s->n * s->ldz);
-    m->c = grd_rnn_take(cut, s->t * s->n * s->h);
+    m->xh = grd_take(cut, s->t * s->n * s->ldx);
+    m->z = grd_take(cut, s->t * s->n * s->ldz);
+    m->c = grd_take(cut, s->t * s->n * s->h);
 }
 
 /* A plan without backward gives no save: its part then lies behind the others. Returns the floats of scratch. */
 static int64_t cut_forward(const lstm_state *s, float *scratch, float *save, lstm_memory *m)
 {
-    grd_rnn_cut cut = { scratch, 0 };
-    m->panels = grd_rnn_take(&cut, s->cpu->panel_floats(s->wide, 4 * s->h));
-    m->b = grd_rnn_take(&cut, 4 * s->h);
-    cut_save(s, save ? &(grd_rnn_cut){ save, 0 } : &cut, m);
+    grd_cut cut = { scratch, 0 };
+    m->panels = grd_take(&cut, s->cpu->panel_floats(s->wide, 4 * s->h));
+    m->b = grd_take(&cut, 4 * s->h);
+    cut_save(s, save ? &(grd_cut){ save, 0 } : &cut, m);
     return cut.used;
 }
 
 static int64_t cut_backward(const lstm_state *s, float *scratch, float *save, lstm_memory *m)
 {
-    grd_rnn_cut cut = { scratch, 0 };
-    cut_save(s, &(grd_rnn_cut){ save, 0 }, m);
-    m->panels_x = grd_rnn_take(&cut, s->cpu->panel_floats(4 * s->h, s->f));
-    m->panels_h = grd_rnn_take(&cut, s->cpu->panel_floats(4 * s->h, s->h));
-    m->dw = grd_rnn_take(&cut, 4 * s->h * s->wide);
-    m->dz = grd_rnn_take(&cut, s->t * s->n * s->ldz);
-    m->dh = grd_rnn_take(&cut, s->n * s->h);
-    m->dc = grd_rnn_take(&cut, s->n * s->h);
-    m->before = grd_rnn_take(&cut, s->n * s->h);
-    m->zero = grd_rnn_take(&cut, s->h);
+    grd_cut cut = { scratch, 0 };
+    cut_save(s, &(grd_cut){ save, 0 }, m);
+    m->panels_x = grd_take(&cut, s->cpu->panel_floats(4 * s->h, s->f));
+    m->panels_h = grd_take(&cut, s->cpu->panel_floats(4 * s->h, s->h));
+    m->dw = grd_take(&cut, 4 * s->h * s->wide);
+    m->dz = grd_take(&cut, s->t * s->n * s->ldz);
+    m->dh = grd_take(&cut, s->n * s->h);
+    m->dc = grd_take(&cut, s->n * s->h);
+    m->before = grd_take(&cut, s->n * s->h);
+    m->zero = grd_take(&cut, s->h);
     return cut.used;
 }
 
@@ -102,8 +102,8 @@ static void forward_rows(void *ctx, int64_t begin, int64_t end)
     for (int64_t t = 0; t < s->t; t++) {
         const int64_t at = t * s->n + n0, k = t ? s->wide : s->f; /* h before the first step is zero */
         gather_inputs(j, t, n0, n1);
-        s->cpu->panel_product(&(grd_panel_job){ n1 - n0, gates, k, s->ldx, s->ldz, s->wide, j->m.xh + at * s->ldx, j->m.panels,
-                                                j->m.z + at * s->ldz, false });
+        s->cpu->panel_product(&(grd_panel_job){ .m = n1 - n0, .n = gates, .k = k, .lda = s->ldx, .ldc = s->ldz, .deep = s->wide,
+                                                .a = j->m.xh + at * s->ldx, .panels = j->m.panels, .c = j->m.z + at * s->ldz });
         for (int64_t n = n0; n < n1; n++) {
             float *to = y + (n * s->t + t) * s->h;
             if (t >= grd_rnn_length(j->args, n, s->t)) {
@@ -157,12 +157,12 @@ static void inputs_backward(const job *j, int64_t t, int64_t n0, int64_t n1)
     const float *dz = j->m.dz + (t * s->n + n0) * s->ldz;
     float *dx = grd_rnn_wanted(j->args, X);
     if (dx)
-        s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->f, gates, s->ldz, s->t * s->f, gates, dz, j->m.panels_x,
-                                                dx + (n0 * s->t + t) * s->f, false });
+        s->cpu->panel_product(&(grd_panel_job){ .m = n1 - n0, .n = s->f, .k = gates, .lda = s->ldz, .ldc = s->t * s->f, .deep = gates,
+                                                .a = dz, .panels = j->m.panels_x, .c = dx + (n0 * s->t + t) * s->f });
     if (!t)
         return;
-    s->cpu->panel_product(&(grd_panel_job){ n1 - n0, s->h, gates, s->ldz, s->h, gates, dz, j->m.panels_h, j->m.before + n0 * s->h,
-                                            false });
+    s->cpu->panel_product(&(grd_panel_job){ .m = n1 - n0, .n = s->h, .k = gates, .lda = s->ldz, .ldc = s->h, .deep = gates, .a = dz,
+                                            .panels = j->m.panels_h, .c = j->m.before + n0 * s->h });
     for (int64_t n = n0; n < n1; n++)
         if (t < grd_rnn_length(j->args, n, s->t))
             memcpy(j->m.dh + n * s->h, j->m.before + n * s->h, sizeof(float) * (size_t)s->h);
@@ -251,7 +251,7 @@ GRD_PREPARE(grd_onednn_lstm)
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
     lstm_memory none;
-    grd_rnn_cut save = { NULL, 0 };
+    grd_cut save = { NULL, 0 };
     cut_save(s, &save, &none);
     impl->save = sizeof(float) * (size_t)save.used;
     const int64_t scratch = pass == GRD_FORWARD ? cut_forward(s, NULL, NULL, &none) : cut_backward(s, NULL, NULL, &none);

@@ -9,7 +9,6 @@
 GRD_PREPARE(grd_onednn_linear);  /* linear, linear_act */
 GRD_PREPARE(grd_onednn_matmul);
 GRD_PREPARE(grd_onednn_conv2d);  /* conv2d, conv2d_act, conv_transpose2d */
-GRD_PREPARE(grd_onednn_attention); /* attention, attention_qkv */
 GRD_PREPARE(grd_onednn_lstm);
 GRD_PREPARE(grd_onednn_gru);
 GRD_PREPARE(grd_onednn_reorder);

@@ -1,24 +1,14 @@
-/* What lstm and gru have in common: products by packed panels at every step, memory cut into parts, the rows' arguments. */
+/* What lstm and gru have in common: products by packed panels at every step, the arguments of their rows. */
 #ifndef GRD_BACKEND_ONEDNN_RECURRENT_H
 #define GRD_BACKEND_ONEDNN_RECURRENT_H
 
 #include "backend/cpu/kernels.h"
+#include "backend/cut.h"
 #include "backend/onednn/onednn.h"
 
 #include <string.h>
 
 enum { GRD_RNN_X, GRD_RNN_W_IH, GRD_RNN_W_HH, GRD_RNN_B_IH, GRD_RNN_B_HH, GRD_RNN_LENGTHS }; /* inputs */
-
-/* Memory that is cut into parts; without memory the parts are NULL and only `used` (floats) counts. */
-typedef struct grd_rnn_cut { float *memory; int64_t used; } grd_rnn_cut;
-
-/* n floats, beginning on a cache line. */
-static inline float *grd_rnn_take(grd_rnn_cut *cut, int64_t n)
-{
-    float *part = cut->memory ? cut->memory + cut->used : NULL;
-    cut->used += (n + 15) / 16 * 16;
-    return part;
-}
 
 /* Steps of row n of the batch that count. */
 static inline int64_t grd_rnn_length(const grd_args *a, int64_t n, int64_t t)
