@@ -41,6 +41,12 @@ void grd_parallel_for(int threads, int64_t n, int64_t grain, void (*fn)(void *ct
     GOMP_parallel(run_pieces, &share, (unsigned)pieces, 0);
 }
 
+int grd_parallel_worth(int threads, double multiply_adds)
+{
+    /* a wake-up costs some 3 us, in which a core does about 150,000 multiply-adds */
+    return multiply_adds < 4e5 ? 1 : threads;
+}
+
 int grd_cores(void)
 {
     cpu_set_t set;

@@ -12,7 +12,6 @@
 
 /* A tile: queries, and keys in forward and in backward (whole panels). The smaller, the less is made that a causal mask empties. */
 enum { QUERIES = 48, KEYS = 512, KEYS_BACK = 64, PAD = 16 }; /* padded: rows 2 KiB apart would fall on the same cache lines */
-enum { WORTH_A_THREAD = 400000 };      /* multiply-adds: waking a thread costs some 3 us, in which a core does about 150,000 */
 
 typedef struct attention_state {
     const grd_cpu_table *cpu;
@@ -254,7 +253,7 @@ GRD_CPU_PREPARE(grd_cpu_attention)
     s->causal = o->causal;
     s->scale = (float)(o->scale > 0 ? o->scale : 1 / sqrt((double)s->d));
     const double work = (double)(s->n * s->heads) * (double)s->t * (double)s->s * (double)(s->d + s->dv);
-    s->pieces = work < WORTH_A_THREAD ? 1 : least(env->threads, s->n * s->heads);
+    s->pieces = least(grd_parallel_worth(env->threads, work), s->n * s->heads);
     s->part = (pass == GRD_FORWARD ? cut_forward : cut_backward)(s, NULL, &(memory){ 0 });
     impl->scratch = sizeof(float) * (size_t)(s->part * s->pieces);
     impl->state = s;

@@ -6,21 +6,16 @@
 #include <string.h>
 
 /* Sums of ROWS x WIDE vectors stay in registers (of 32 on AVX-512, else of 16). */
-#ifdef GRD_ISA_avx512
-enum { LANES = 16, ROWS = 8, WIDE = 2 };
-typedef grd_v16 any_v;
-typedef float V __attribute__((vector_size(64)));
+#if defined GRD_ISA_avx512
+enum { ROWS = 8, WIDE = 2 };
+#elif defined GRD_ISA_avx2
+enum { ROWS = 6, WIDE = 2 };
 #else
-#ifdef GRD_ISA_avx2
-enum { LANES = 8, ROWS = 6, WIDE = 2 };
-#else
-enum { LANES = 8, ROWS = 6, WIDE = 1 };
+enum { ROWS = 6, WIDE = 1 };
 #endif
-typedef grd_v8 any_v;
-typedef float V __attribute__((vector_size(32)));
-#endif
+enum { LANES = GRD_WIDEST, COLS = WIDE * LANES };
+typedef grd_wide V;
 typedef float V8 __attribute__((vector_size(32)));
-enum { COLS = WIDE * LANES };
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
@@ -85,14 +80,14 @@ INLINE void block(const int rows, const bool turned, const grd_panel_job *job, c
     V sum[ROWS][WIDE];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int w = 0; w < WIDE; w++)
-            sum[r][w] = job->add ? (V)*(const any_v *)(c + r * ldc + w * LANES) : (V){ 0 };
+            sum[r][w] = job->add ? (V)*(const grd_vn *)(c + r * ldc + w * LANES) : (V){ 0 };
     for (int64_t q = 0; q < job->k; q++, panel += COLS)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int w = 0; w < WIDE; w++)
-                sum[r][w] += a[turned ? q * job->lda + r : r * job->lda + q] * (V)*(const any_v *)(panel + w * LANES);
+                sum[r][w] += a[turned ? q * job->lda + r : r * job->lda + q] * (V)*(const grd_vn *)(panel + w * LANES);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int w = 0; w < WIDE; w++)
-            *(any_v *)(c + r * ldc + w * LANES) = (any_v)sum[r][w];
+            *(grd_vn *)(c + r * ldc + w * LANES) = (grd_vn)sum[r][w];
 }
 
 static void rows_of_panel(int64_t rows, const grd_panel_job *job, const float *a, const float *panel, float *c, int64_t ldc)

@@ -5,22 +5,17 @@
 #include <string.h>
 
 /* W lanes: one block of channels. ROWS places of a product at once, two vectors each; GROUP channels of x in a gradient of weights. */
-#ifdef GRD_ISA_avx512
-enum { W = 16, ROWS = 10, GROUP = 8 };
-typedef grd_v16 any_v;
-typedef float V __attribute__((vector_size(64)));
+#if defined GRD_ISA_avx512
+enum { W = GRD_WIDEST, ROWS = 10, GROUP = 8 };
+#elif defined GRD_ISA_avx2
+enum { W = GRD_WIDEST, ROWS = 6, GROUP = 4 };
 #else
-#ifdef GRD_ISA_avx2
-enum { W = 8, ROWS = 6, GROUP = 4 };
-#else
-enum { W = 8, ROWS = 2, GROUP = 2 };
+enum { W = GRD_WIDEST, ROWS = 2, GROUP = 2 };
 #endif
-typedef grd_v8 any_v;
-typedef float V __attribute__((vector_size(32)));
-#endif
+typedef grd_wide V;
 
-#define LOAD(p) (*(const any_v *)(p))
-#define STORE(p, value) (*(any_v *)(p) = (value))
+#define LOAD(p) (*(const grd_vn *)(p))
+#define STORE(p, value) (*(grd_vn *)(p) = (value))
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 

@@ -15,4 +15,15 @@ typedef float grd_v1 __attribute__((vector_size(4), may_alias));
 typedef int32_t grd_i1 __attribute__((vector_size(4), may_alias));
 typedef uint8_t grd_b1 __attribute__((vector_size(1), may_alias));
 
+/* The widest that the instruction set at hand has registers for (8 lanes at least): in memory, and as a value. */
+#ifdef GRD_ISA_avx512
+enum { GRD_WIDEST = 16 };
+typedef grd_v16 grd_vn;
+#else
+enum { GRD_WIDEST = 8 };
+typedef grd_v8 grd_vn;
+#endif
+typedef float grd_wide __attribute__((vector_size(4 * GRD_WIDEST)));
+typedef int32_t grd_iwide __attribute__((vector_size(4 * GRD_WIDEST)));
+
 #endif

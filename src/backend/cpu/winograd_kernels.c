@@ -9,24 +9,18 @@
 
 /* W lanes a vector: one block of channels. Products keep ROWS x WIDE vectors of sums in registers (of 32 on AVX-512, else of 16), over
  * tiles SUM_ROWS x WIDE (a divisor of W). FEW finishes what ROWS leaves. */
-#ifdef GRD_ISA_avx512
-enum { W = 16, ROWS = 14, FEW = 4, WIDE = 2, SUM_ROWS = 8 };
-typedef grd_v16 any_v;
-typedef int32_t I __attribute__((vector_size(64)));
-typedef float V __attribute__((vector_size(64)));
+#if defined GRD_ISA_avx512
+enum { W = GRD_WIDEST, ROWS = 14, FEW = 4, WIDE = 2, SUM_ROWS = 8 };
+#elif defined GRD_ISA_avx2
+enum { W = GRD_WIDEST, ROWS = 6, FEW = 2, WIDE = 2, SUM_ROWS = 4 };
 #else
-#ifdef GRD_ISA_avx2
-enum { W = 8, ROWS = 6, FEW = 2, WIDE = 2, SUM_ROWS = 4 };
-#else
-enum { W = 8, ROWS = 6, FEW = 2, WIDE = 1, SUM_ROWS = 4 };
+enum { W = GRD_WIDEST, ROWS = 6, FEW = 2, WIDE = 1, SUM_ROWS = 4 };
 #endif
-typedef grd_v8 any_v;
-typedef int32_t I __attribute__((vector_size(32)));
-typedef float V __attribute__((vector_size(32)));
-#endif
+typedef grd_wide V;
+typedef grd_iwide I;
 
-#define LOAD(p) (*(const any_v *)(p))
-#define STORE(p, value) (*(any_v *)(p) = (value))
+#define LOAD(p) (*(const grd_vn *)(p))
+#define STORE(p, value) (*(grd_vn *)(p) = (value))
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 

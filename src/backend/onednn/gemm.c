@@ -31,9 +31,3 @@ void grd_gemm_shared(const grd_gemm *g, int threads)
     grd_gemm copy = *g;
     grd_parallel_for(threads, grd_gemm_pieces(g), GRD_GEMM_GRAIN, piece, &copy);
 }
-
-int grd_gemm_threads(int threads, double multiply_adds)
-{
-    /* a wake-up costs some 3 us, in which a core does about 150,000 multiply-adds */
-    return multiply_adds < 4e5 ? 1 : threads;
-}

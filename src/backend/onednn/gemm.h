@@ -24,7 +24,5 @@ static inline bool grd_gemm_by_rows(const grd_gemm *g) { return g->m > g->n; }
 static inline int64_t grd_gemm_pieces(const grd_gemm *g) { return g->m > g->n ? g->m : g->n; }
 /* All of it on so many threads. */
 void grd_gemm_shared(const grd_gemm *g, int threads);
-/* Threads to cut for: 1 if a wake-up costs as much as the product. */
-int grd_gemm_threads(int threads, double multiply_adds);
 
 #endif

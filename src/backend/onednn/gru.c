@@ -259,7 +259,7 @@ GRD_PREPARE(grd_onednn_gru)
                       .h = in[W_HH].dim[1], .gates = in[W_HH].dim[0], .lengths = node->n_in > GRD_RNN_LENGTHS };
     s->lds = grd_rnn_apart(s->gates);
     s->ldh = grd_rnn_apart(s->h);
-    s->threads = grd_gemm_threads(env->threads, (double)(s->n * s->t) * (double)s->gates * (double)(s->f + s->h));
+    s->threads = grd_parallel_worth(env->threads, (double)(s->n * s->t) * (double)s->gates * (double)(s->f + s->h));
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
     gru_memory none;

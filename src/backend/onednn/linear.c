@@ -108,7 +108,7 @@ GRD_PREPARE(grd_onednn_linear)
     const grd_shape *w = &node->in_shape[1];
     *s = (linear_state){ .base = { drop }, .cpu = grd_cpu(), .in = w->dim[1], .out = w->dim[0] };
     s->rows = grd_count(&node->in_shape[0]) / s->in;
-    s->threads = grd_gemm_threads(env->threads, (double)s->rows * (double)s->in * (double)s->out);
+    s->threads = grd_parallel_worth(env->threads, (double)s->rows * (double)s->in * (double)s->out);
     if (strcmp(node->op->name, "linear_act") == 0) {
         const grd_linear_act_opts *o = node->attr;
         s->act = o->act;

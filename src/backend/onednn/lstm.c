@@ -247,7 +247,7 @@ GRD_PREPARE(grd_onednn_lstm)
     s->wide = s->f + s->h;
     s->ldx = (s->wide + 15) / 16 * 16;
     s->ldz = grd_rnn_apart(4 * s->h);
-    s->threads = grd_gemm_threads(env->threads, 4.0 * (double)(s->n * s->t) * (double)s->h * (double)s->wide);
+    s->threads = grd_parallel_worth(env->threads, 4.0 * (double)(s->n * s->t) * (double)s->h * (double)s->wide);
     s->pieces = s->threads < s->n ? s->threads : s->n;
     impl->private_save = true;
     lstm_memory none;

@@ -104,7 +104,7 @@ GRD_PREPARE(grd_onednn_matmul)
         return "out of memory";
     *s = (matmul_state){ .base = { drop }, .ta = o->transpose_a, .tb = o->transpose_b, .m = m, .n = y->dim[y->rank - 1],
                          .k = x->dim[x->rank - 1 - o->transpose_a], .batches = batches, .once = { once[0], once[1] } };
-    s->threads = grd_gemm_threads(env->threads, (double)batches * (double)s->m * (double)s->n * (double)s->k);
+    s->threads = grd_parallel_worth(env->threads, (double)batches * (double)s->m * (double)s->n * (double)s->k);
     impl->state = s;
     impl->run = pass == GRD_FORWARD ? forward : backward;
     snprintf(impl->name, sizeof impl->name, "gemm:%s", grd_isa_name());
