@@ -215,10 +215,7 @@ class Bench:
         finally:
             for program in programs.values():
                 program.close()
-        rows = []
-        for threads in counts:
-            of_these = ({peer: found[t, peer] for t, peer in found if t == threads} for found in (programs, slices))
-            rows.append(self.row(name, isa, threads, *of_these))
+        rows = [self.row(name, isa, threads, of_threads(programs, threads), of_threads(slices, threads)) for threads in counts]
         one = next((r for r in rows if r["threads"] == 1), None)
         for row in rows:
             if one and row is not one:
@@ -266,6 +263,10 @@ class Bench:
             last = (f"{peer} {curve[-1][1]:.3f} ms" for peer, curve in curves.items() if curve)
             say(f"{name}, batch {batch}: " + ", ".join(last))
         return curves
+
+
+def of_threads(found, threads):
+    return {peer: what for (count, peer), what in found.items() if count == threads}
 
 
 def median_ratio(theirs, ours):
